@@ -1,0 +1,3 @@
+//! The `forall` command.
+
+fn main() {}

@@ -1,0 +1,163 @@
+//! The one error type. Every variant says what was got, what was expected, and what to do.
+
+use crate::backend::Backend;
+
+/// Why a loop was not run. After an error the caller's arrays hold what they held before the call.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The WGSL text does not parse or validate. `message` shows the place, the source line and a caret.
+    #[error("{message}")]
+    Wgsl {
+        /// The kernel's name, or the file it came from.
+        kernel: String,
+        /// 1-based line in the user's text; 0 when the error has no place.
+        line: u32,
+        /// 1-based column, in characters.
+        column: u32,
+        /// The whole diagnostic, several lines, ready to print.
+        message: String,
+    },
+
+    /// Valid WGSL that uses something forall does not run. Refused when the kernel is made, never at run time.
+    #[error("{message}")]
+    Unsupported {
+        /// The kernel's name.
+        kernel: String,
+        /// What is not supported: "sampled textures", "f16".
+        construct: String,
+        /// 1-based line in the user's text; 0 when unknown.
+        line: u32,
+        /// The whole diagnostic, ready to print.
+        message: String,
+    },
+
+    /// The call binds more or fewer arguments than the kernel has parameters.
+    #[error(
+        "{kernel}: got {got} {what}, expected {expected} ({names}); bind one value to each, in this order"
+    )]
+    ArgumentCount {
+        /// The kernel's name.
+        kernel: String,
+        /// "inputs" or "outputs".
+        what: &'static str,
+        /// How many were given.
+        got: usize,
+        /// How many the kernel takes.
+        expected: usize,
+        /// Their names, comma separated.
+        names: String,
+    },
+
+    /// A name was bound that the kernel does not have.
+    #[error("{kernel}: there is no parameter `{name}`; it has {names}")]
+    UnknownParameter {
+        /// The kernel's name.
+        kernel: String,
+        /// The name given.
+        name: String,
+        /// The names it has, comma separated.
+        names: String,
+    },
+
+    /// A parameter has no value.
+    #[error("{kernel}: parameter `{name}` ({expected}) has no value; bind a scalar, an array or Index to it")]
+    MissingParameter {
+        /// The kernel's name.
+        kernel: String,
+        /// The parameter without a value.
+        name: String,
+        /// Its type.
+        expected: String,
+    },
+
+    /// A value of the wrong type is bound to a parameter or output.
+    #[error("{kernel}: `{name}` got {got}, expected {expected}")]
+    WrongType {
+        /// The kernel's name.
+        kernel: String,
+        /// The parameter or output.
+        name: String,
+        /// The type given.
+        got: String,
+        /// The type the kernel has.
+        expected: String,
+    },
+
+    /// Arrays of one call disagree on the number of elements.
+    #[error(
+        "{kernel}: `{name}` has {got} elements, expected {expected}, the length of `{other}`; every array of one call has the same length"
+    )]
+    LengthMismatch {
+        /// The kernel's name.
+        kernel: String,
+        /// The array that disagrees.
+        name: String,
+        /// Its elements.
+        got: usize,
+        /// The elements of the array it is compared with.
+        expected: usize,
+        /// The array it is compared with.
+        other: String,
+    },
+
+    /// The loop is longer than its index type can count.
+    #[error(
+        "{kernel}: the loop has {got} elements, at most {limit} are possible ({reason}); split the arrays and call once per part"
+    )]
+    TooLong {
+        /// The kernel's name.
+        kernel: String,
+        /// Elements asked for.
+        got: usize,
+        /// The most that one call takes.
+        limit: usize,
+        /// What sets the limit.
+        reason: String,
+    },
+
+    /// The policy names a backend that cannot run this loop here.
+    #[error("{kernel}: cannot run on {backend}: {reason}")]
+    Unavailable {
+        /// The kernel's name.
+        kernel: String,
+        /// The backend asked for.
+        backend: Backend,
+        /// Why not, and what would change it.
+        reason: String,
+    },
+
+    /// The GPU refused or lost the work.
+    #[error("{kernel}: gpu: {what} failed: {message}")]
+    Gpu {
+        /// The kernel's name.
+        kernel: String,
+        /// The step: "pipeline", "allocation", "submit", "readback".
+        what: &'static str,
+        /// The driver's or wgpu's words.
+        message: String,
+        /// Whether the device is gone and every later call needs a new one.
+        lost: bool,
+    },
+
+    /// A backend name that is none.
+    #[error("`{got}` is no backend; the names are gpu, simd, threads")]
+    UnknownBackend {
+        /// The text given.
+        got: String,
+    },
+
+    /// An environment variable or option holds something it cannot.
+    #[error("{name}=`{got}`: expected {expected}")]
+    Config {
+        /// The variable or option.
+        name: &'static str,
+        /// Its value.
+        got: String,
+        /// What it may hold.
+        expected: &'static str,
+    },
+}
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,77 @@
+//! WHAT a loop is: its name, its parameters and outputs, and one or two bodies (WGSL, closure). Nothing here runs.
+
+use std::sync::Arc;
+
+use crate::element::ElementType;
+
+pub(crate) mod closure;
+pub(crate) mod cost;
+pub(crate) mod map;
+pub(crate) mod wgsl;
+
+/// A loop body, ready to launch: `out[i] = body(i, x[i], y[i])`. Cheap to clone; clones share compiled code.
+#[derive(Clone, Debug)]
+pub struct Kernel(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    signature: Signature,
+    /// The WGSL body: runs on every backend.
+    wgsl: Option<map::Map>,
+    /// The closure body: runs on the CPU backends, which prefer it to the WGSL body.
+    closure: Option<closure::Closure>,
+}
+
+/// What a kernel takes and gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The kernel's name: of the WGSL function, or given with the closure.
+    pub name: String,
+    /// The inputs, in the order a call binds them: the function's parameters, then its whole arrays.
+    pub params: Vec<Param>,
+    /// The outputs: one, or one for each member of a returned struct.
+    pub outputs: Vec<Field>,
+}
+
+/// A name and a type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// As the WGSL or the closure's builder names it.
+    pub name: String,
+    /// Its element type; a WGSL `bool` is a `u32` that is 0 or 1.
+    pub ty: ElementType,
+}
+
+/// One input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Param {
+    /// Name and type.
+    pub field: Field,
+    /// What may be bound to it.
+    pub takes: Takes,
+}
+
+/// What may be bound to a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Takes {
+    /// A scalar (the same for every element), an array (one element each), or, for a `u32`, [`Index`](crate::Index).
+    Element,
+    /// A scalar only.
+    Uniform,
+    /// An array only, one element each.
+    Array,
+    /// A whole array of any length, that every element may read anywhere: `var<storage, read>` beside the function.
+    Whole,
+}
+
+impl Kernel {
+    /// What the kernel takes and gives.
+    pub fn signature(&self) -> &Signature {
+        &self.0.signature
+    }
+
+    /// The kernel's name.
+    pub fn name(&self) -> &str {
+        &self.0.signature.name
+    }
+}

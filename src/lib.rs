@@ -1,0 +1,10 @@
+//! forall: a numeric loop, written once, on GPU, SIMD lanes or threads.
+
+mod backend;
+mod element;
+mod error;
+mod spmd;
+
+pub use backend::{Backend, Policy};
+pub use element::{Element, ElementType, Scalar};
+pub use error::{Error, Result};

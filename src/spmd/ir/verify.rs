@@ -1,0 +1,1 @@
+//! Checks that a program keeps the rules of the IR.

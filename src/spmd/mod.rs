@@ -1,0 +1,3 @@
+//! WGSL on the lanes of a CPU: naga IR → SPMD IR → block interpreter.
+
+pub(crate) mod ir;
