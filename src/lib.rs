@@ -3,6 +3,9 @@
 mod backend;
 mod element;
 mod error;
+#[allow(dead_code, reason = "under construction")]
+mod part;
+#[allow(dead_code, reason = "under construction")]
 mod spmd;
 
 pub use backend::{Backend, Policy};

@@ -1,10 +1,9 @@
-//! One call: a kernel joined with data, checked once for every backend.
+//! A run of consecutive elements of one call, with their slices of its arrays: what an executor is handed.
 //!
-//! [`Args`] and [`Outs`] are what a caller binds; [`Launch::new`] checks them against the kernel's signature; a backend takes
-//! the [`Part`]s. A part is a run of consecutive elements. Splitting one in two is plain slice splitting, so the pieces of a
-//! loop that run at the same time hold disjoint outputs by construction, with no `unsafe`.
+//! Splitting a part in two is plain slice splitting, so the pieces of a loop that run at the same time hold disjoint outputs
+//! by construction, with no `unsafe`. Parts hold bytes and element types: the types of the caller were checked in `launch`.
 
-use crate::element::{Element, ElementType};
+use crate::element::ElementType;
 
 /// Bound to a `u32` parameter: the element's own index, 0, 1, 2, …
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,4 +45,3 @@ pub(crate) struct Part<'a> {
 /// How each parameter is bound: what a compiled body depends on besides the source. Two bits a parameter, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Shape(pub u64);
-
