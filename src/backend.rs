@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::Error;
-
 /// Where a loop runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -37,14 +35,22 @@ impl fmt::Display for Backend {
     }
 }
 
-impl FromStr for Backend {
-    type Err = Error;
+/// A backend name that is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{got}` is no backend; the names are gpu, simd, threads")]
+pub struct UnknownBackend {
+    /// The text given.
+    pub got: String,
+}
 
-    fn from_str(text: &str) -> Result<Self, Error> {
+impl FromStr for Backend {
+    type Err = UnknownBackend;
+
+    fn from_str(text: &str) -> Result<Self, UnknownBackend> {
         Self::ALL
             .into_iter()
             .find(|backend| backend.name() == text)
-            .ok_or_else(|| Error::UnknownBackend { got: text.to_owned() })
+            .ok_or_else(|| UnknownBackend { got: text.to_owned() })
     }
 }
 

@@ -141,11 +141,8 @@ pub enum Error {
     },
 
     /// A backend name that is none.
-    #[error("`{got}` is no backend; the names are gpu, simd, threads")]
-    UnknownBackend {
-        /// The text given.
-        got: String,
-    },
+    #[error(transparent)]
+    UnknownBackend(#[from] crate::backend::UnknownBackend),
 
     /// An environment variable or option holds something it cannot.
     #[error("{name}=`{got}`: expected {expected}")]

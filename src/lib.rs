@@ -8,6 +8,6 @@ mod part;
 #[allow(dead_code, reason = "under construction")]
 mod spmd;
 
-pub use backend::{Backend, Policy};
+pub use backend::{Backend, Policy, UnknownBackend};
 pub use element::{Element, ElementType, Scalar};
 pub use error::{Error, Result};
