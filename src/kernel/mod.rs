@@ -7,6 +7,7 @@ use crate::element::ElementType;
 pub(crate) mod closure;
 pub(crate) mod cost;
 pub(crate) mod map;
+pub(crate) mod shader;
 pub(crate) mod wgsl;
 
 /// A loop body, ready to launch: `out[i] = body(i, x[i], y[i])`. Cheap to clone; clones share compiled code.

@@ -1,0 +1,73 @@
+//! The compute shader generated around a WGSL body, as a GPU takes it: its text, and which argument goes to which binding.
+//!
+//! `map` writes it, one for each way of binding the parameters; `exec/gpu` runs it. Nothing here knows wgpu, and the text is
+//! the whole identity of a shader: two shaders with the same text have the same bindings.
+
+use std::sync::Arc;
+
+use crate::part::{Input, Part};
+
+/// Invocations in a workgroup: `@workgroup_size(256)`.
+pub(crate) const WORKGROUP: u32 = 256;
+
+/// Invocations in one row of workgroups. A dispatch with more of them than this is folded into a second dimension
+/// (65,535 workgroups is the most that one dimension takes), so the element of an invocation is `id.y * ROW + id.x`.
+///
+/// A constant and not `num_workgroups`, which wgpu's DX12 back end reports only with indirect validation turned on.
+pub(crate) const ROW: u32 = 1 << 23;
+
+/// The first lines of the entry point on a GPU, with `global_invocation_id` in `forall_id` and the words in `forall_words`:
+/// declares `forall_i`, the element within the slice, and leaves the invocations beyond the slice's end.
+pub(crate) const GPU_PRELUDE: &str = "    let forall_i = forall_id.y * 8388608u + forall_id.x;
+    if (forall_i >= forall_words.n) { return; }
+";
+
+/// The name of the entry point.
+pub(crate) const ENTRY: &str = "forall_main";
+
+/// What one binding holds. The binding's number, in group 0, is its place in [`Shader::bindings`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Binding {
+    /// `var<uniform> forall_words`: a struct of 32-bit words, written by [`Shader::words`].
+    Words,
+    /// `var<storage, read>`: the part's elements of this input (its place in the signature), packed, as an array of scalars.
+    Array(usize),
+    /// `var<storage, read>`: the whole of this input, `stride` bytes from one element to the next. WGSL gives
+    /// `array<vec3<f32>>` a stride of 16, where the caller's elements are packed to 12.
+    Whole {
+        /// Its place in the signature's inputs.
+        input: usize,
+        /// As WGSL lays the array out.
+        stride: usize,
+    },
+    /// `var<storage, read_write>`: the part's elements of this output, packed, as an array of scalars.
+    Output(usize),
+}
+
+/// A generated compute shader.
+#[derive(Clone, Debug)]
+pub(crate) struct Shader {
+    /// WGSL, with [`ENTRY`] and [`GPU_PRELUDE`].
+    pub text: Arc<str>,
+    /// Group 0 in order of binding number.
+    pub bindings: Vec<Binding>,
+}
+
+impl Shader {
+    /// The words of the uniform struct, for the slice of `n` elements whose first is element `base` of the loop:
+    /// `base`, `n`, then every uniform input's components, in the order of the signature.
+    pub(crate) fn words(part: &Part<'_>, base: u32, n: u32) -> Vec<u32> {
+        let mut words = vec![base, n];
+        for input in &part.inputs {
+            if let Input::Uniform { bytes, ty } = input {
+                let value = &bytes[..ty.size()];
+                words.extend(
+                    value
+                        .chunks_exact(4)
+                        .map(|word| u32::from_ne_bytes([word[0], word[1], word[2], word[3]])),
+                );
+            }
+        }
+        words
+    }
+}
