@@ -71,17 +71,47 @@ pub enum Error {
         expected: String,
     },
 
-    /// A value of the wrong type is bound to a parameter or output.
-    #[error("{kernel}: `{name}` got {got}, expected {expected}")]
+    /// A name was bound twice, or once by position and once by name.
+    #[error("{kernel}: `{name}` is bound twice; bind it once, by position or by name")]
+    DuplicateParameter {
+        /// The kernel's name.
+        kernel: String,
+        /// The parameter or output.
+        name: String,
+    },
+
+    /// A value of the wrong type or kind (a number, an array, Index) is bound to a parameter or output.
+    #[error("{kernel}: `{name}` got {got}, expected {expected}; {hint}")]
     WrongType {
         /// The kernel's name.
         kernel: String,
         /// The parameter or output.
         name: String,
-        /// The type given.
+        /// The kind and type given.
         got: String,
-        /// The type the kernel has.
+        /// The kinds and type the kernel takes.
         expected: String,
+        /// What to do.
+        hint: String,
+    },
+
+    /// Bytes given for an array or a value are not a whole number of elements, or not aligned.
+    #[error(
+        "{kernel}: `{name}` got {got}, expected whole elements of {ty} ({size} bytes each) aligned to {align} bytes; copy them into a Vec of that type"
+    )]
+    Misaligned {
+        /// The kernel's name.
+        kernel: String,
+        /// The parameter or output.
+        name: String,
+        /// What is wrong with the bytes.
+        got: String,
+        /// The element type.
+        ty: String,
+        /// Bytes of one element.
+        size: usize,
+        /// The alignment it needs, in bytes.
+        align: usize,
     },
 
     /// Arrays of one call disagree on the number of elements.
@@ -143,6 +173,17 @@ pub enum Error {
     /// A backend name that is none.
     #[error(transparent)]
     UnknownBackend(#[from] crate::backend::UnknownBackend),
+
+    /// forall contradicts itself: a bug in forall, not in the call. Nothing was written.
+    #[error(
+        "{kernel}: internal error: {message}; this is a bug in forall, please report it with the kernel's text"
+    )]
+    Internal {
+        /// The kernel's name.
+        kernel: String,
+        /// What went wrong.
+        message: String,
+    },
 
     /// An environment variable or option holds something it cannot.
     #[error("{name}=`{got}`: expected {expected}")]

@@ -4,10 +4,9 @@ mod backend;
 mod element;
 mod error;
 #[allow(dead_code, reason = "under construction")]
-mod kernel {
-    // Becomes `mod kernel;` as soon as the modules that kernel/mod.rs names are there.
-    pub(crate) mod shader;
-}
+mod kernel;
+#[allow(dead_code, reason = "under construction")]
+mod launch;
 #[allow(dead_code, reason = "under construction")]
 mod part;
 #[allow(dead_code, reason = "under construction")]
@@ -16,3 +15,6 @@ mod spmd;
 pub use backend::{Backend, Policy, UnknownBackend};
 pub use element::{Element, ElementType, Scalar};
 pub use error::{Error, Result};
+pub use kernel::{Field, Kernel, Param, Signature, Takes};
+pub use launch::{Arg, Args, IntoArg, IntoArgs, IntoOutput, IntoOutputs, OutputArg, OutputArgs};
+pub use part::Index;

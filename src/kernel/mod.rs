@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use crate::element::ElementType;
 
-pub(crate) mod closure;
-pub(crate) mod cost;
-pub(crate) mod map;
 pub(crate) mod shader;
-pub(crate) mod wgsl;
 
 /// A loop body, ready to launch: `out[i] = body(i, x[i], y[i])`. Cheap to clone; clones share compiled code.
 #[derive(Clone, Debug)]
@@ -17,10 +13,6 @@ pub struct Kernel(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     signature: Signature,
-    /// The WGSL body: runs on every backend.
-    wgsl: Option<map::Map>,
-    /// The closure body: runs on the CPU backends, which prefer it to the WGSL body.
-    closure: Option<closure::Closure>,
 }
 
 /// What a kernel takes and gives.
