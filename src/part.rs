@@ -208,6 +208,7 @@ mod tests {
             assert_eq!((low.n, low.start, high.n, high.start), (at, 100, 9 - at, 100 + at));
             fill(&mut low);
             fill(&mut high);
+            drop((low, high));
             assert_eq!(out[..], expected);
             assert!(
                 wide.iter().enumerate().all(|(i, w)| *w == if i < at { 100.0 } else { 100.0 + at as f64 })
@@ -217,6 +218,7 @@ mod tests {
             let mut whole = part(&x, &[1, 2], &mut out, &mut wide);
             fill(&mut whole.slice(at..9));
             fill(&mut whole.slice(0..at));
+            drop(whole);
             assert_eq!(out[..], expected);
         }
     }
