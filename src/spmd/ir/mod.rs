@@ -14,6 +14,9 @@
 //! operation enums below state their results for every input, including the ones WGSL leaves open.
 
 mod print;
+#[cfg(test)]
+mod tests;
+mod types;
 mod verify;
 
 /// Lanes that move together: the width of the widest vector register, in 32-bit lanes.
@@ -139,20 +142,28 @@ pub(crate) enum Stmt {
     /// Defines a value. Operations have no side effects and cannot fail.
     Let(Value, Op),
     /// Assigns to a variable in the active invocations.
-    Set(Var, Value),
+    ///
+    /// `masked: false` (found by `passes::mask`) says that no invocation that is inactive here reads the variable's old
+    /// value later, so that an executor of many lanes at once may write them all. It may always mask, and the meaning
+    /// for one invocation is the same.
+    Set { var: Var, value: Value, masked: bool },
     /// Writes one word in the active invocations; outside `[0, words)` nothing is written. Two invocations that write the
     /// same word: the higher one wins.
     Store { memory: Memory, index: Value, value: Value },
     /// Runs `then` where `cond`, `otherwise` elsewhere.
     If { cond: Value, then: Block, otherwise: Block },
     /// Runs `body`, then `continuing`, again and again until every invocation has left by `Break`, `Return` or because
-    /// `break_if` (a value of `continuing` or of an enclosing block) was true after `continuing`.
+    /// `break_if` was true after `continuing`. Values of `body` that are defined before its first `Continue` of this loop
+    /// are visible in `continuing` and, like those of `continuing`, in `break_if`.
     Loop { label: Label, body: Block, continuing: Block, break_if: Option<Value> },
     /// Runs `body`; `Break(label)` inside leaves it. What `switch` and an inlined function with early returns become.
     Scope { label: Label, body: Block },
     /// Leaves the enclosing loop or scope of that label.
     Break(Label),
-    /// Goes on with `continuing` of the enclosing loop of that label. Not allowed inside a `continuing` block.
+    /// Goes on with `continuing` of the enclosing loop of that label.
+    ///
+    /// No jump leaves a `continuing` block: a `Break` or `Continue` in one names a loop or scope inside it, and there is
+    /// no `Return` in one.
     Continue(Label),
     /// Ends the invocation.
     Return,
@@ -306,7 +317,7 @@ pub(crate) enum Binary {
     AndI,
     OrI,
     XorI,
-    /// By a `U32`, taken modulo 32; likewise `ShrI` (arithmetic) and `ShrU` (logical).
+    /// Either integer type by a `U32`, taken modulo 32; likewise `ShrI` (arithmetic) and `ShrU` (logical).
     ShlI,
     ShrI,
     ShrU,
@@ -366,6 +377,24 @@ impl Op {
     /// Calls `f` with every operand, in order.
     pub(crate) fn operands(&self, mut f: impl FnMut(Value)) {
         match *self {
+            Self::Const(_) | Self::Builtin(_) | Self::Get(_) | Self::Length { .. } => {}
+            Self::Load { index, .. } => f(index),
+            Self::Unary(_, a) => f(a),
+            Self::Binary(_, a, b) => {
+                f(a);
+                f(b);
+            }
+            Self::Ternary(_, a, b, c) => {
+                f(a);
+                f(b);
+                f(c);
+            }
+        }
+    }
+
+    /// Calls `f` with every operand, in order, to replace it.
+    pub(crate) fn operands_mut(&mut self, mut f: impl FnMut(&mut Value)) {
+        match self {
             Self::Const(_) | Self::Builtin(_) | Self::Get(_) | Self::Length { .. } => {}
             Self::Load { index, .. } => f(index),
             Self::Unary(_, a) => f(a),
