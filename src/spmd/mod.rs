@@ -1,3 +1,5 @@
 //! WGSL on the lanes of a CPU: naga IR → SPMD IR → block interpreter.
 
 pub(crate) mod ir;
+pub(crate) mod memory;
+pub(crate) mod oracle;
