@@ -1,6 +1,8 @@
 //! forall: a numeric loop, written once, on GPU, SIMD lanes or threads.
 
 mod backend;
+#[allow(dead_code, reason = "under construction")]
+mod cpu;
 mod element;
 mod error;
 #[allow(dead_code, reason = "under construction")]

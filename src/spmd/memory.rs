@@ -10,3 +10,13 @@ pub(crate) enum BufferData<'a> {
     /// For a writable buffer.
     Write(&'a mut [u32]),
 }
+
+impl BufferData<'_> {
+    /// The words as they are now.
+    pub(crate) fn words(&self) -> &[u32] {
+        match self {
+            Self::Read(words) => words,
+            Self::Write(words) => words,
+        }
+    }
+}
