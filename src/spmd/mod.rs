@@ -3,3 +3,4 @@
 pub(crate) mod ir;
 pub(crate) mod memory;
 pub(crate) mod oracle;
+pub(crate) mod passes;

@@ -66,7 +66,8 @@ pub(crate) enum Ty {
 pub(crate) enum Class {
     /// The same in every active invocation of a launch part.
     Uniform,
-    /// Within a chunk of [`LANES`] lanes, `value(lane) = value(lane 0) + stride * lane`, modulo 2³². Integers only.
+    /// Within a chunk of [`LANES`] lanes, switched off ones too, `value(lane) = value(lane 0) + stride * lane`, modulo
+    /// 2³². Integers only; the stride is not 0.
     Linear { stride: u32 },
     /// Anything.
     Varying,
@@ -143,14 +144,14 @@ pub(crate) enum Stmt {
     Let(Value, Op),
     /// Assigns to a variable in the active invocations.
     ///
-    /// `masked: false` (found by `passes::mask`) says that no invocation that is inactive here reads the variable's old
+    /// `masked: false` (found by `passes::classify`) says that no invocation that is inactive here reads the variable's old
     /// value later, so that an executor of many lanes at once may write them all. It may always mask, and the meaning
     /// for one invocation is the same.
     Set { var: Var, value: Value, masked: bool },
     /// Writes one word in the active invocations; outside `[0, words)` nothing is written. Two invocations that write the
     /// same word: the higher one wins.
     Store { memory: Memory, index: Value, value: Value },
-    /// Runs `then` where `cond`, `otherwise` elsewhere.
+    /// Runs `then` where `cond`, then `otherwise` elsewhere: a value of `masked` relies on that order.
     If { cond: Value, then: Block, otherwise: Block },
     /// Runs `body`, then `continuing`, again and again until every invocation has left by `Break`, `Return` or because
     /// `break_if` was true after `continuing`. Values of `body` that are defined before its first `Continue` of this loop

@@ -1,0 +1,6 @@
+//! What is done to a program between lowering and execution. No pass changes a bit of any result.
+
+mod classify;
+mod live;
+
+pub(crate) use classify::classify;
