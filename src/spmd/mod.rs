@@ -4,3 +4,5 @@ pub(crate) mod ir;
 pub(crate) mod memory;
 pub(crate) mod oracle;
 pub(crate) mod passes;
+#[cfg(test)]
+pub(crate) mod testing;

@@ -2,5 +2,7 @@
 
 mod classify;
 mod live;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use classify::classify;
