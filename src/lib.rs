@@ -6,6 +6,8 @@ mod cpu;
 mod element;
 mod error;
 #[allow(dead_code, reason = "under construction")]
+mod exec;
+#[allow(dead_code, reason = "under construction")]
 mod kernel;
 #[allow(dead_code, reason = "under construction")]
 mod launch;
@@ -17,6 +19,8 @@ mod spmd;
 pub use backend::{Backend, Policy, UnknownBackend};
 pub use element::{Element, ElementType, Scalar};
 pub use error::{Error, Result};
+#[cfg(feature = "gpu")]
+pub use exec::gpu::{AdapterFact, adapters};
 pub use kernel::{Field, Kernel, Param, Signature, Takes};
 pub use launch::{Arg, Args, IntoArg, IntoArgs, IntoOutput, IntoOutputs, OutputArg, OutputArgs};
 pub use part::Index;

@@ -1,0 +1,208 @@
+//! The GPU, through wgpu: adapters, one device shared by the process, and running a generated shader on it.
+//!
+//! Not here: what the shader is (`kernel`), and whether the GPU is the right place for a loop (`dispatch`).
+
+mod adapter;
+mod buffers;
+mod device;
+mod pipeline;
+mod run;
+mod slices;
+
+#[cfg(test)]
+mod tests;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use adapter::Wishes;
+pub use adapter::{AdapterFact, adapters};
+use device::{Device, Failure};
+use run::Refusal;
+
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+use crate::kernel::shader::Shader;
+use crate::part::Part;
+
+/// How long after a first failure to open a device the next call tries again; four times as long after every further one.
+/// Drivers come up late (containers, laptops waking their second GPU), and asking costs some hundred milliseconds.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+
+/// Where the time of a call on the GPU went, as the calling thread saw it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// Compiling the shader; zero once it is in memory.
+    pub compile: Duration,
+    /// Copying the inputs to where the GPU reads them, and submitting.
+    pub upload: Duration,
+    /// Waiting for the GPU: its own copies between host and device memory are in it.
+    pub run: Duration,
+    /// Copying the results to the caller's arrays.
+    pub download: Duration,
+}
+
+/// Bounds, for tests and for machines that need other ones.
+#[derive(Clone, Debug)]
+pub(crate) struct GpuOptions {
+    /// The most elements of one dispatch.
+    pub max_elements_per_dispatch: Option<usize>,
+    /// The most bytes of one array that one dispatch sees.
+    pub max_binding_bytes: Option<u64>,
+    /// How long one dispatch should take at most: slices are sized by it.
+    pub dispatch_target: Duration,
+    /// How long to wait for one dispatch before the device is given up.
+    pub timeout: Duration,
+    /// The most bytes of buffers kept for the next call.
+    pub max_idle_bytes: u64,
+}
+
+impl Default for GpuOptions {
+    fn default() -> Self {
+        Self {
+            max_elements_per_dispatch: None,
+            max_binding_bytes: None,
+            dispatch_target: Duration::from_millis(50),
+            timeout: Duration::from_secs(120),
+            // Two slices on their way, with their four buffers.
+            max_idle_bytes: 512 << 20,
+        }
+    }
+}
+
+/// A GPU that is opened by the first call, and again by the call after it was lost.
+#[derive(Debug, Default)]
+pub(crate) struct Gpu {
+    options: GpuOptions,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    device: Option<Arc<Device>>,
+    closed: Option<Closed>,
+}
+
+/// What is remembered of failures to open a device.
+#[derive(Debug)]
+struct Closed {
+    reason: String,
+    next_try: Instant,
+    pause: Duration,
+}
+
+impl Gpu {
+    /// A GPU of one's own. Touches no hardware.
+    pub(crate) fn new(options: GpuOptions) -> Self {
+        Self { options, state: Mutex::default() }
+    }
+
+    /// The GPU that the whole process shares. Touches no hardware.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: LazyLock<Gpu> = LazyLock::new(Gpu::default);
+        &SHARED
+    }
+
+    /// Opens the device, if it is not open, and says which adapter it is of; or why there is none.
+    pub(crate) fn open(&self) -> Result<AdapterFact, String> {
+        self.device().map(|device| device.fact.clone())
+    }
+
+    /// Runs a shader on a part. After an error the part's outputs hold what they held.
+    ///
+    /// `name` is the kernel's; `operations` an estimate of one element's operations, which sizes the first slice.
+    pub(crate) fn run_shader(
+        &self,
+        name: &str,
+        shader: &Shader,
+        operations: Option<f64>,
+        part: &mut Part<'_>,
+    ) -> Result<Times> {
+        if part.n == 0 {
+            return Ok(Times::default());
+        }
+        let unavailable =
+            |reason| Error::Unavailable { kernel: name.to_owned(), backend: Backend::Gpu, reason };
+        let device = self.device().map_err(unavailable)?;
+        let outcome = run::run(&device, &self.options, name, shader, operations, part);
+        if device.lost().is_some() {
+            self.forget(device);
+        }
+        outcome.map_err(|refusal| match refusal {
+            Refusal::Unable(reason) => unavailable(reason),
+            Refusal::Failed(Failure { what, message, lost, .. }) => {
+                Error::Gpu { kernel: name.to_owned(), what, message, lost }
+            }
+        })
+    }
+
+    /// The open device, or a new one.
+    fn device(&self) -> Result<Arc<Device>, String> {
+        let mut state = self.lock();
+        if let Some(device) = &state.device {
+            if device.lost().is_none() {
+                return Ok(Arc::clone(device));
+            }
+            close(state.device.take());
+        }
+        if let Some(closed) = &state.closed
+            && Instant::now() < closed.next_try
+        {
+            return Err(closed.reason.clone());
+        }
+        match self.open_best() {
+            Ok(device) => {
+                let device = Arc::new(device);
+                *state = State { device: Some(Arc::clone(&device)), closed: None };
+                Ok(device)
+            }
+            Err(reason) => {
+                let pause =
+                    state.closed.as_ref().map_or(FIRST_RETRY, |closed| closed.pause.saturating_mul(4));
+                state.closed =
+                    Some(Closed { reason: reason.clone(), next_try: Instant::now() + pause, pause });
+                Err(reason)
+            }
+        }
+    }
+
+    /// The best adapter that counts and opens.
+    fn open_best(&self) -> Result<Device, String> {
+        let (counting, others): (Vec<_>, Vec<_>) =
+            adapter::discover(&Wishes::from_env()).into_iter().partition(|found| found.fact.counts);
+        if counting.is_empty() {
+            return Err(adapter::none_counts(&others));
+        }
+        let mut reasons = Vec::new();
+        for found in counting {
+            match Device::open(found, self.options.max_idle_bytes) {
+                Ok(device) => return Ok(device),
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        Err(format!("no adapter could be opened: {}", reasons.join("; ")))
+    }
+
+    /// Lets go of a lost device.
+    fn forget(&self, device: Arc<Device>) {
+        let mut state = self.lock();
+        let held = state.device.take_if(|held| Arc::ptr_eq(held, &device));
+        drop(state);
+        if device.is_hung() {
+            // Closing it would wait for the dispatch that never ends.
+            std::mem::forget(Arc::clone(&device));
+        }
+        close(held);
+        close(Some(device));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Drops a device, perhaps for the last time: that waits for its queue, and wgpu panics where a dead driver refuses to wait.
+fn close(device: Option<Arc<Device>>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(device)));
+}

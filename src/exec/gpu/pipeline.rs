@@ -1,0 +1,110 @@
+//! Compiled shaders, kept for as long as their device.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::kernel::shader::{Binding, ENTRY, Shader};
+
+/// More kernels than any program keeps in use at the same time; beyond it the one unused for longest is compiled again.
+const MAX_PIPELINES: usize = 512;
+
+/// A compiled shader, the layout of its bindings, and how fast it has been.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub raw: wgpu::ComputePipeline,
+    pub layout: wgpu::BindGroupLayout,
+    /// Nanoseconds per element, an `f32` in bits; zero until measured.
+    nanoseconds: AtomicU32,
+    used: AtomicU64,
+}
+
+impl Pipeline {
+    /// Nanoseconds per element as measured so far.
+    pub(crate) fn pace(&self) -> Option<f32> {
+        let pace = f32::from_bits(self.nanoseconds.load(Ordering::Relaxed));
+        (pace > 0.0).then_some(pace)
+    }
+
+    /// Remembers a measurement: a slower one at once, a faster one by halves, because what the pace guards against is a
+    /// dispatch that takes too long.
+    pub(crate) fn learn(&self, nanoseconds_per_element: f32) {
+        if nanoseconds_per_element.is_finite() && nanoseconds_per_element > 0.0 {
+            let pace = match self.pace() {
+                Some(old) if old > nanoseconds_per_element => 0.5 * (old + nanoseconds_per_element),
+                _ => nanoseconds_per_element,
+            };
+            self.nanoseconds.store(pace.to_bits(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// The pipelines of one device, by the text of their shader.
+#[derive(Debug, Default)]
+pub(crate) struct Pipelines {
+    by_text: Mutex<HashMap<Arc<str>, Arc<Pipeline>>>,
+    clock: AtomicU64,
+}
+
+impl Pipelines {
+    pub(crate) fn find(&self, shader: &Shader) -> Option<Arc<Pipeline>> {
+        let found = self.lock().get(&shader.text).cloned()?;
+        found.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        Some(found)
+    }
+
+    pub(crate) fn insert(&self, shader: &Shader, pipeline: Arc<Pipeline>) {
+        let mut by_text = self.lock();
+        if by_text.len() >= MAX_PIPELINES {
+            let oldest = by_text.iter().min_by_key(|(_, one)| one.used.load(Ordering::Relaxed));
+            if let Some(text) = oldest.map(|(text, _)| Arc::clone(text)) {
+                by_text.remove(&text);
+            }
+        }
+        pipeline.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        by_text.insert(Arc::clone(&shader.text), pipeline);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Arc<Pipeline>>> {
+        self.by_text.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Compiles a shader. Its errors go to the error scopes around the call, and wgpu's shader compiler may panic.
+pub(crate) fn compile(device: &wgpu::Device, name: &str, shader: &Shader) -> Pipeline {
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some(name),
+        source: wgpu::ShaderSource::Wgsl(shader.text.as_ref().into()),
+    });
+    let entries: Vec<wgpu::BindGroupLayoutEntry> = (0..).zip(&shader.bindings).map(layout_entry).collect();
+    let layout = device
+        .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
+    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(name),
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
+    let raw = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(name),
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some(ENTRY),
+        compilation_options: wgpu::PipelineCompilationOptions::default(),
+        cache: None,
+    });
+    Pipeline { raw, layout, nanoseconds: AtomicU32::new(0), used: AtomicU64::new(0) }
+}
+
+fn layout_entry((binding, what): (u32, &Binding)) -> wgpu::BindGroupLayoutEntry {
+    let ty = match what {
+        Binding::Words => wgpu::BufferBindingType::Uniform,
+        Binding::Array(_) | Binding::Whole { .. } => wgpu::BufferBindingType::Storage { read_only: true },
+        Binding::Output(_) => wgpu::BufferBindingType::Storage { read_only: false },
+    };
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        count: None,
+    }
+}

@@ -1,0 +1,447 @@
+//! One part on the device: slice after slice up, run and down, and the caller's arrays written at the very end.
+//!
+//! Two slices are on their way at any time, so that the host copies one while the GPU works on the other. Results wait in
+//! mapped buffers until the last slice has succeeded: an error leaves the caller's arrays as they were.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use super::buffers::Kind;
+use super::device::{Device, Failure};
+use super::pipeline::{self, Pipeline};
+use super::slices::{self, Bounds, Layout};
+use super::{GpuOptions, Times};
+use crate::kernel::shader::{Binding, Shader};
+use crate::part::{Input, Part};
+
+/// Slices submitted and not yet waited for.
+const IN_FLIGHT: usize = 2;
+
+/// Bytes of a whole array uploaded by one submission.
+const UPLOAD_BYTES: usize = 64 << 20;
+
+/// Why a part was not run.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// This device cannot run it: the reason.
+    Unable(String),
+    /// It should have, and did not.
+    Failed(Failure),
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// Runs a part. `name` is the kernel's, for labels and messages; `operations` the estimated operations per element.
+pub(crate) fn run(
+    device: &Device,
+    options: &GpuOptions,
+    name: &str,
+    shader: &Shader,
+    operations: Option<f64>,
+    part: &mut Part<'_>,
+) -> Result<Times, Refusal> {
+    let mut times = Times::default();
+    let max_binding_bytes =
+        device.limits.max_storage_buffer_binding_size.min(options.max_binding_bytes.unwrap_or(u64::MAX));
+    check(device, shader, part, max_binding_bytes)?;
+    // Left over from an earlier run, it says nothing about this one.
+    let _ = device.take_uncaptured();
+
+    let clock = Instant::now();
+    let pipeline = match device.pipelines.find(shader) {
+        Some(pipeline) => pipeline,
+        None => {
+            let made = device.attempt("pipeline", |raw, _| pipeline::compile(raw, name, shader))?;
+            let made = Arc::new(made);
+            device.pipelines.insert(shader, Arc::clone(&made));
+            made
+        }
+    };
+    times.compile = clock.elapsed();
+
+    let clock = Instant::now();
+    let mut runner =
+        Runner { device, options, shader, pipeline, whole: Vec::new(), in_flight: VecDeque::new() };
+    runner.upload_whole(part)?;
+    times.upload += clock.elapsed();
+
+    let bounds = bounds(shader, part, max_binding_bytes, options.max_elements_per_dispatch);
+    let mut start = 0;
+    let mut done = Vec::new();
+    while start < part.n {
+        // Without a measurement the second slice would be as blind as the first.
+        while runner.in_flight.len() >= IN_FLIGHT
+            || (runner.pipeline.pace().is_none() && !runner.in_flight.is_empty())
+        {
+            done.push(runner.finish(&mut times)?);
+        }
+        let n = slices::next(
+            &bounds,
+            part.n - start,
+            runner.pipeline.pace(),
+            operations,
+            options.dispatch_target,
+        );
+        let clock = Instant::now();
+        let slice = runner.submit(part, start, n)?;
+        runner.in_flight.push_back(slice);
+        times.upload += clock.elapsed();
+        start += n;
+    }
+    while !runner.in_flight.is_empty() {
+        done.push(runner.finish(&mut times)?);
+    }
+    if let Some(message) = device.take_uncaptured() {
+        return Err(device.failure("run", message, false).into());
+    }
+
+    let clock = Instant::now();
+    download(device, shader, done, part)?;
+    times.download = clock.elapsed();
+    for (buffer, _) in runner.whole.drain(..) {
+        device.pool.give(Kind::Input, buffer);
+    }
+    Ok(times)
+}
+
+/// Whether the device can see this part's bindings at all.
+fn check(device: &Device, shader: &Shader, part: &Part<'_>, max_binding_bytes: u64) -> Result<(), Refusal> {
+    let storage = shader.bindings.iter().filter(|binding| **binding != Binding::Words).count();
+    let most = device.limits.max_storage_buffers_per_shader_stage as usize;
+    if storage > most {
+        return Err(Refusal::Unable(format!(
+            "it reads and writes {storage} arrays, {} takes {most}",
+            device.fact.name
+        )));
+    }
+    for binding in &shader.bindings {
+        if let Binding::Whole { input, stride } = *binding {
+            let bytes = whole_bytes(&part.inputs[input], stride);
+            if bytes > max_binding_bytes.min(device.limits.max_buffer_size) {
+                return Err(Refusal::Unable(format!(
+                    "whole array (input {input}) takes {bytes} bytes, {} binds at most {max_binding_bytes}; every element may \
+                     read any of it, so it cannot be sliced",
+                    device.fact.name
+                )));
+            }
+        }
+    }
+    if part.start + part.n > u32::MAX as usize {
+        return Err(Refusal::Unable(format!(
+            "element {} is beyond the {} that a 32-bit index counts",
+            part.start + part.n - 1,
+            u32::MAX
+        )));
+    }
+    Ok(())
+}
+
+fn bounds(shader: &Shader, part: &Part<'_>, max_binding_bytes: u64, max_elements: Option<usize>) -> Bounds {
+    let sizes =
+        || shader.bindings.iter().filter_map(|binding| sliced(part, *binding)).map(|size| size as u64);
+    Bounds {
+        bytes_per_element: sizes().sum(),
+        widest_element: sizes().max().unwrap_or(0),
+        max_binding_bytes,
+        max_elements,
+    }
+}
+
+/// Bytes of one element of a binding that is sliced.
+fn sliced(part: &Part<'_>, binding: Binding) -> Option<usize> {
+    match binding {
+        Binding::Array(input) => Some(array(&part.inputs[input]).1),
+        Binding::Output(output) => Some(part.outputs[output].ty.size()),
+        Binding::Words | Binding::Whole { .. } => None,
+    }
+}
+
+/// The bytes of an array input, and of one of its elements.
+fn array<'a>(input: &Input<'a>) -> (&'a [u8], usize) {
+    match *input {
+        Input::Array { data, ty } | Input::Whole { data, ty } => (data, ty.size()),
+        // `launch` binds what the shader was generated for.
+        Input::Uniform { .. } | Input::Index => unreachable!("the shader was generated for another shape"),
+    }
+}
+
+/// Bytes of a whole array on the device. An empty one becomes one zero element: no binding is empty.
+fn whole_bytes(input: &Input<'_>, stride: usize) -> u64 {
+    let (data, size) = array(input);
+    ((data.len() / size).max(1) * stride) as u64
+}
+
+/// Whether wgpu has mapped a buffer.
+#[derive(Clone, Debug, Default)]
+struct Mapped(Arc<AtomicU8>);
+
+impl Mapped {
+    fn callback(&self) -> impl FnOnce(Result<(), wgpu::BufferAsyncError>) + Send + 'static {
+        let state = Arc::clone(&self.0);
+        move |outcome| state.store(if outcome.is_ok() { 1 } else { 2 }, Ordering::Release)
+    }
+
+    fn is_ok(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 1
+    }
+}
+
+/// A slice on its way.
+struct Slice {
+    start: usize,
+    n: usize,
+    upload: wgpu::Buffer,
+    input: wgpu::Buffer,
+    output: wgpu::Buffer,
+    download: wgpu::Buffer,
+    uploadable: Mapped,
+    downloaded: Mapped,
+    submission: wgpu::SubmissionIndex,
+    submitted: Instant,
+}
+
+/// A slice whose results lie in a mapped buffer.
+struct Done {
+    start: usize,
+    n: usize,
+    download: wgpu::Buffer,
+}
+
+struct Runner<'a> {
+    device: &'a Device,
+    options: &'a GpuOptions,
+    shader: &'a Shader,
+    pipeline: Arc<Pipeline>,
+    /// The whole arrays and their bytes, in the order of their bindings.
+    whole: Vec<(wgpu::Buffer, u64)>,
+    in_flight: VecDeque<Slice>,
+}
+
+impl Runner<'_> {
+    /// Copies the whole arrays up, once for all slices.
+    fn upload_whole(&mut self, part: &Part<'_>) -> Result<(), Failure> {
+        for binding in &self.shader.bindings {
+            let Binding::Whole { input, stride } = *binding else { continue };
+            let (data, size) = array(&part.inputs[input]);
+            let bytes = whole_bytes(&part.inputs[input], stride);
+            let target = self.device.buffers(&[(Kind::Input, bytes)])?.remove(0);
+            let elements_each = UPLOAD_BYTES / stride;
+            for (piece, data) in pieces(data, elements_each * size).enumerate() {
+                let offset = (piece * elements_each * stride) as u64;
+                let length = (bytes - offset).min((elements_each * stride) as u64);
+                let upload = self.device.buffers(&[(Kind::Upload, length)])?.remove(0);
+                write(self.device, &upload, length, |view| {
+                    if stride == size && !data.is_empty() {
+                        view.copy_from_slice(data);
+                    } else {
+                        view.slice(..).fill(0);
+                        for (at, element) in data.chunks_exact(size).enumerate() {
+                            view.slice(at * stride..at * stride + size).copy_from_slice(element);
+                        }
+                    }
+                })?;
+                let mapped = Mapped::default();
+                let submission = self.device.attempt("submit", |raw, queue| {
+                    let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+                    encoder.copy_buffer_to_buffer(&upload, 0, &target, offset, length);
+                    encoder.map_buffer_on_submit(&upload, wgpu::MapMode::Write, .., mapped.callback());
+                    queue.submit([encoder.finish()])
+                })?;
+                self.device.wait(submission, self.options.timeout)?;
+                if !mapped.is_ok() {
+                    return Err(self.device.failure(
+                        "submit",
+                        "an upload buffer could not be mapped".to_owned(),
+                        false,
+                    ));
+                }
+                self.device.pool.give(Kind::Upload, upload);
+            }
+            self.whole.push((target, bytes));
+        }
+        Ok(())
+    }
+
+    /// Sends a slice on its way: `n` elements from `start` on, counted from the start of the part.
+    fn submit(&self, part: &Part<'_>, start: usize, n: usize) -> Result<Slice, Failure> {
+        let words = Shader::words(part, (part.start + start) as u32, n as u32);
+        let words: &[u8] = bytemuck::cast_slice(&words);
+        let mut inputs = Layout::default();
+        let mut outputs = Layout::default();
+        // One entry a binding: the offset in the slice's input or output buffer, and the bytes.
+        let mut places = Vec::with_capacity(self.shader.bindings.len());
+        let mut whole = self.whole.iter();
+        for binding in &self.shader.bindings {
+            let bytes = |size: Option<usize>| (n * size.unwrap_or(0)) as u64;
+            places.push(match binding {
+                Binding::Words => {
+                    let bytes = (words.len() as u64).next_multiple_of(16);
+                    (inputs.place(bytes), bytes)
+                }
+                Binding::Array(_) => {
+                    let bytes = bytes(sliced(part, *binding));
+                    (inputs.place(bytes), bytes)
+                }
+                Binding::Output(_) => {
+                    let bytes = bytes(sliced(part, *binding));
+                    (outputs.place(bytes), bytes)
+                }
+                Binding::Whole { .. } => (0, whole.next().map_or(0, |(_, bytes)| *bytes)),
+            });
+        }
+
+        let wanted = [
+            (Kind::Upload, inputs.bytes()),
+            (Kind::Input, inputs.bytes()),
+            (Kind::Output, outputs.bytes()),
+            (Kind::Download, outputs.bytes()),
+        ];
+        let [upload, input, output, download] =
+            <[wgpu::Buffer; 4]>::try_from(self.device.buffers(&wanted)?).expect("as many as asked for");
+
+        write(self.device, &upload, inputs.bytes(), |view| {
+            for (binding, &(offset, _)) in self.shader.bindings.iter().zip(&places) {
+                let data = match *binding {
+                    Binding::Words => words,
+                    Binding::Array(input) => {
+                        let (data, size) = array(&part.inputs[input]);
+                        &data[start * size..(start + n) * size]
+                    }
+                    Binding::Whole { .. } | Binding::Output(_) => continue,
+                };
+                let offset = offset as usize;
+                view.slice(offset..offset + data.len()).copy_from_slice(data);
+            }
+        })?;
+
+        let (uploadable, downloaded) = (Mapped::default(), Mapped::default());
+        let (columns, rows) = slices::workgroups(n);
+        let submission = self.device.attempt("submit", |raw, queue| {
+            let mut whole = self.whole.iter();
+            let entries: Vec<wgpu::BindGroupEntry<'_>> = (0..)
+                .zip(self.shader.bindings.iter().zip(&places))
+                .map(|(number, (binding, &(offset, bytes)))| {
+                    let buffer = match binding {
+                        Binding::Words | Binding::Array(_) => &input,
+                        Binding::Output(_) => &output,
+                        Binding::Whole { .. } => whole.next().map_or(&input, |(buffer, _)| buffer),
+                    };
+                    let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                        buffer,
+                        offset,
+                        size: bytes.try_into().ok(),
+                    });
+                    wgpu::BindGroupEntry { binding: number, resource }
+                })
+                .collect();
+            let group = raw.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: None,
+                layout: &self.pipeline.layout,
+                entries: &entries,
+            });
+            let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            encoder.copy_buffer_to_buffer(&upload, 0, &input, 0, inputs.bytes());
+            {
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                pass.set_pipeline(&self.pipeline.raw);
+                pass.set_bind_group(0, &group, &[]);
+                pass.dispatch_workgroups(columns, rows, 1);
+            }
+            encoder.copy_buffer_to_buffer(&output, 0, &download, 0, outputs.bytes());
+            encoder.map_buffer_on_submit(
+                &download,
+                wgpu::MapMode::Read,
+                0..outputs.bytes(),
+                downloaded.callback(),
+            );
+            encoder.map_buffer_on_submit(&upload, wgpu::MapMode::Write, .., uploadable.callback());
+            queue.submit([encoder.finish()])
+        })?;
+        let submitted = Instant::now();
+        Ok(Slice { start, n, upload, input, output, download, uploadable, downloaded, submission, submitted })
+    }
+
+    /// Waits for the oldest slice.
+    fn finish(&mut self, times: &mut Times) -> Result<Done, Failure> {
+        let slice = self.in_flight.pop_front().expect("called with a slice in flight");
+        let clock = Instant::now();
+        self.device.wait(slice.submission, self.options.timeout)?;
+        times.run += clock.elapsed();
+        if !(slice.downloaded.is_ok() && slice.uploadable.is_ok()) {
+            return Err(self.device.failure(
+                "readback",
+                "a result buffer could not be mapped".to_owned(),
+                false,
+            ));
+        }
+        // With another slice behind it, this one may have waited for its turn: the time is an upper bound.
+        let busy: Duration = slice.submitted.elapsed();
+        self.pipeline.learn(busy.as_nanos() as f32 / slice.n as f32);
+        self.device.pool.give(Kind::Upload, slice.upload);
+        self.device.pool.give(Kind::Input, slice.input);
+        self.device.pool.give(Kind::Output, slice.output);
+        Ok(Done { start: slice.start, n: slice.n, download: slice.download })
+    }
+}
+
+/// Writes a mapped upload buffer and unmaps it.
+fn write(
+    device: &Device,
+    buffer: &wgpu::Buffer,
+    bytes: u64,
+    fill: impl FnOnce(&mut wgpu::BufferViewMut),
+) -> Result<(), Failure> {
+    let written = device.attempt("allocation", |_, _| {
+        buffer.get_mapped_range_mut(0..bytes).map(|mut view| fill(&mut view)).map(|()| buffer.unmap())
+    })?;
+    written.map_err(|error| device.failure("allocation", error.to_string(), false))
+}
+
+/// Copies the results of every slice to the caller's arrays, once all of them can be read.
+fn download(device: &Device, shader: &Shader, done: Vec<Done>, part: &mut Part<'_>) -> Result<(), Failure> {
+    let views = device.attempt("readback", |_, _| {
+        let view = |slice: &Done| {
+            let bytes = output_places(shader, part, slice.n).1;
+            slice.download.get_mapped_range(0..bytes)
+        };
+        done.iter().map(view).collect::<Result<Vec<_>, _>>()
+    })?;
+    let views = views.map_err(|error| device.failure("readback", error.to_string(), false))?;
+    for (slice, view) in done.iter().zip(&views) {
+        for (output, offset) in output_places(shader, part, slice.n).0 {
+            let size = part.outputs[output].ty.size();
+            part.outputs[output].data[slice.start * size..(slice.start + slice.n) * size]
+                .copy_from_slice(&view[offset..offset + slice.n * size]);
+        }
+    }
+    drop(views);
+    for slice in done {
+        slice.download.unmap();
+        device.pool.give(Kind::Download, slice.download);
+    }
+    Ok(())
+}
+
+/// Where each output lies in the output buffer of a slice of `n` elements, and the bytes of that buffer.
+fn output_places(shader: &Shader, part: &Part<'_>, n: usize) -> (Vec<(usize, usize)>, u64) {
+    let mut layout = Layout::default();
+    let mut places = Vec::new();
+    for binding in &shader.bindings {
+        if let Binding::Output(output) = *binding {
+            places.push((output, layout.place((n * part.outputs[output].ty.size()) as u64) as usize));
+        }
+    }
+    (places, layout.bytes())
+}
+
+/// `data` in pieces of `length` bytes; one empty piece of empty data.
+fn pieces(data: &[u8], length: usize) -> impl Iterator<Item = &[u8]> {
+    let empty: Option<&[u8]> = data.is_empty().then_some(&[]);
+    data.chunks(length).chain(empty)
+}
