@@ -4,7 +4,14 @@ use std::sync::Arc;
 
 use crate::element::ElementType;
 
+mod generate;
+pub(crate) mod map;
+mod scan;
 pub(crate) mod shader;
+mod source;
+#[cfg(test)]
+mod tests;
+mod wgsl;
 
 /// A loop body, ready to launch: `out[i] = body(i, x[i], y[i])`. Cheap to clone; clones share compiled code.
 #[derive(Clone, Debug)]
@@ -13,6 +20,8 @@ pub struct Kernel(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     signature: Signature,
+    /// The WGSL body: runs on every backend.
+    wgsl: Option<Arc<map::Map>>,
 }
 
 /// What a kernel takes and gives.

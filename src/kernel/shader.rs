@@ -47,8 +47,10 @@ pub(crate) enum Binding {
 /// A generated compute shader.
 #[derive(Clone, Debug)]
 pub(crate) struct Shader {
-    /// WGSL, with [`ENTRY`] and [`GPU_PRELUDE`].
+    /// WGSL, with one entry point and [`GPU_PRELUDE`] in it.
     pub text: Arc<str>,
+    /// The entry point's name: [`ENTRY`], unless the kernel uses names like it.
+    pub entry: String,
     /// Group 0 in order of binding number.
     pub bindings: Vec<Binding>,
 }
