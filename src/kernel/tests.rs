@@ -1,7 +1,5 @@
 //! Generated shaders are valid for every way of binding the parameters, and errors point into the user's text.
 
-use crate::error::Error;
-use crate::kernel::generate::{Target, generate};
 use crate::kernel::source::Source;
 use crate::kernel::wgsl;
 use crate::kernel::{Kernel, Takes};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::kernel::shader::{Binding, ENTRY, Shader};
+use crate::kernel::shader::{Binding, Shader};
 
 /// More kernels than any program keeps in use at the same time; beyond it the one unused for longest is compiled again.
 const MAX_PIPELINES: usize = 512;
@@ -88,7 +88,7 @@ pub(crate) fn compile(device: &wgpu::Device, name: &str, shader: &Shader) -> Pip
         label: Some(name),
         layout: Some(&pipeline_layout),
         module: &module,
-        entry_point: Some(ENTRY),
+        entry_point: Some(&shader.entry),
         compilation_options: wgpu::PipelineCompilationOptions::default(),
         cache: None,
     });

@@ -40,7 +40,7 @@ fn {ENTRY}(@builtin(global_invocation_id) forall_id: vec3<u32>) {{
 {GPU_PRELUDE}{body}
 }}"
     );
-    Shader { text: text.into(), bindings: bindings.to_vec() }
+    Shader { text: text.into(), entry: ENTRY.to_owned(), bindings: bindings.to_vec() }
 }
 
 /// `out[i] = a * x[i] + y[i]`, and the index in a second output.
@@ -292,6 +292,7 @@ fn a_bad_shader_is_an_error_leaves_the_outputs_and_harms_no_later_call() {
         (
             "bindings that disagree with the text",
             Shader {
+                entry: ENTRY.to_owned(),
                 text: format!("{}// other text, so not found in the cache", good.text).into(),
                 bindings: vec![
                     Binding::Words,
