@@ -3,6 +3,7 @@
 //! The oracle runs these; constant folding may use them for any operation with constant operands. Bools are 0 or 1.
 
 use crate::spmd::ir::{Binary, Ternary, Unary};
+use crate::spmd::math::{self, Scalar, ScalarInt};
 
 /// Which multiply-add the CPU level has: the one difference in results that levels are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +17,6 @@ pub(crate) enum Fusion {
 /// The result of a one-operand operation.
 pub(crate) fn unary(op: Unary, fusion: Fusion, a: u32) -> u32 {
     let f = f32::from_bits(a);
-    let _ = fusion;
     match op {
         Unary::NegF => a ^ 0x8000_0000,
         Unary::AbsF => a & 0x7fff_ffff,
@@ -39,26 +39,30 @@ pub(crate) fn unary(op: Unary, fusion: Fusion, a: u32) -> u32 {
         Unary::I32ToF32 => (a.cast_signed() as f32).to_bits(),
         Unary::U32ToF32 => (a as f32).to_bits(),
         Unary::Bitcast => a,
-        Unary::Exp => f.exp().to_bits(),
-        Unary::Exp2 => f.exp2().to_bits(),
-        Unary::Log => f.ln().to_bits(),
-        Unary::Log2 => f.log2().to_bits(),
-        Unary::Sin => f.sin().to_bits(),
-        Unary::Cos => f.cos().to_bits(),
-        Unary::Tan => f.tan().to_bits(),
-        Unary::Asin => f.asin().to_bits(),
-        Unary::Acos => f.acos().to_bits(),
-        Unary::Atan => f.atan().to_bits(),
-        Unary::Sinh => f.sinh().to_bits(),
-        Unary::Cosh => f.cosh().to_bits(),
-        Unary::Tanh => f.tanh().to_bits(),
-        Unary::Asinh => f.asinh().to_bits(),
-        Unary::Acosh => f.acosh().to_bits(),
-        Unary::Atanh => f.atanh().to_bits(),
-        Unary::FrexpFract => frexp(f).0.to_bits(),
-        Unary::FrexpExp => frexp(f).1.cast_unsigned(),
-        Unary::F32ToF16 => f32_to_f16(f),
-        Unary::F16ToF32 => f16_to_f32(a).to_bits(),
+        Unary::Exp
+        | Unary::Exp2
+        | Unary::Log
+        | Unary::Log2
+        | Unary::Sin
+        | Unary::Cos
+        | Unary::Tan
+        | Unary::Asin
+        | Unary::Acos
+        | Unary::Atan
+        | Unary::Sinh
+        | Unary::Cosh
+        | Unary::Tanh
+        | Unary::Asinh
+        | Unary::Acosh
+        | Unary::Atanh => match fusion {
+            Fusion::Fused => elementary(op, Scalar::<true>(f)),
+            Fusion::Split => elementary(op, Scalar::<false>(f)),
+        }
+        .to_bits(),
+        Unary::FrexpFract => math::frexp_fract(exact(f)).0.to_bits(),
+        Unary::FrexpExp => math::frexp_exp(exact(f)).0.cast_unsigned(),
+        Unary::F32ToF16 => math::f32_to_f16(exact(f)).0.cast_unsigned(),
+        Unary::F16ToF32 => math::f16_to_f32(ScalarInt::<true>(a.cast_signed())).0.to_bits(),
     }
 }
 
@@ -66,18 +70,21 @@ pub(crate) fn unary(op: Unary, fusion: Fusion, a: u32) -> u32 {
 pub(crate) fn binary(op: Binary, fusion: Fusion, a: u32, b: u32) -> u32 {
     let (x, y) = (f32::from_bits(a), f32::from_bits(b));
     let (i, j) = (a.cast_signed(), b.cast_signed());
-    let _ = fusion;
     match op {
         Binary::AddF => (x + y).to_bits(),
         Binary::SubF => (x - y).to_bits(),
         Binary::MulF => (x * y).to_bits(),
         Binary::DivF => (x / y).to_bits(),
-        Binary::RemF => (x % y).to_bits(),
+        Binary::RemF => math::rem(exact(x), exact(y)).0.to_bits(),
         Binary::MinF => (if y < x { y } else { x }).to_bits(),
         Binary::MaxF => (if x < y { y } else { x }).to_bits(),
-        Binary::Pow => x.powf(y).to_bits(),
-        Binary::Atan2 => x.atan2(y).to_bits(),
-        Binary::Ldexp => ldexp(x, j).to_bits(),
+        Binary::Pow => math::pow(exact(x), exact(y)).0.to_bits(),
+        Binary::Atan2 => match fusion {
+            Fusion::Fused => math::atan2(Scalar::<true>(x), Scalar(y)).0,
+            Fusion::Split => math::atan2(Scalar::<false>(x), Scalar(y)).0,
+        }
+        .to_bits(),
+        Binary::Ldexp => math::ldexp(exact(x), ScalarInt(j)).0.to_bits(),
         Binary::AddI => a.wrapping_add(b),
         Binary::SubI => a.wrapping_sub(b),
         Binary::MulI => a.wrapping_mul(b),
@@ -124,50 +131,31 @@ pub(crate) fn ternary(op: Ternary, fusion: Fusion, a: u32, b: u32, c: u32) -> u3
     }
 }
 
-/// `x * 2^n`, rounded once: the product is exact in f64.
-fn ldexp(x: f32, n: i32) -> f32 {
-    // Beyond ±300 every finite x overflows or vanishes.
-    (f64::from(x) * 2_f64.powi(n.clamp(-300, 300))) as f32
+/// For functions of `math` that are the same on every CPU level.
+fn exact(x: f32) -> Scalar<true> {
+    Scalar(x)
 }
 
-/// Fraction in ±[0.5, 1) and exponent; the number itself and 0 for ±0, infinities and NaN.
-fn frexp(x: f32) -> (f32, i32) {
-    if x == 0.0 || !x.is_finite() {
-        return (x, 0);
+/// The functions of `math` that use the fused multiply-add.
+fn elementary<const FUSED: bool>(op: Unary, x: Scalar<FUSED>) -> f32 {
+    match op {
+        Unary::Exp => math::exp(x),
+        Unary::Exp2 => math::exp2(x),
+        Unary::Log => math::log(x),
+        Unary::Log2 => math::log2(x),
+        Unary::Sin => math::sin(x),
+        Unary::Cos => math::cos(x),
+        Unary::Tan => math::tan(x),
+        Unary::Asin => math::asin(x),
+        Unary::Acos => math::acos(x),
+        Unary::Atan => math::atan(x),
+        Unary::Sinh => math::sinh(x),
+        Unary::Cosh => math::cosh(x),
+        Unary::Tanh => math::tanh(x),
+        Unary::Asinh => math::asinh(x),
+        Unary::Acosh => math::acosh(x),
+        Unary::Atanh => math::atanh(x),
+        other => unreachable!("{other:?} is no elementary function"),
     }
-    // In f64 every f32 is normal.
-    let bits = f64::from(x).to_bits();
-    let exponent = ((bits >> 52) & 0x7ff) as i32 - 1022;
-    let fract = f64::from_bits(bits & !(0x7ff << 52) | (1022 << 52));
-    (fract as f32, exponent)
-}
-
-/// Rounds to the nearest f16, ties to even.
-fn f32_to_f16(x: f32) -> u32 {
-    let sign = (x.to_bits() >> 16) & 0x8000;
-    let magnitude = f64::from(x.abs());
-    let bits = if x.is_nan() {
-        0x7e00
-    } else if magnitude >= 65520.0 {
-        0x7c00
-    } else {
-        // An f16 is a multiple of its unit in the last place, 2^(e-10), and of no less than 2^-24.
-        let exponent = (((magnitude.to_bits() >> 52) & 0x7ff) as i32 - 1023).max(-14);
-        let units = (magnitude * 2_f64.powi(10 - exponent)).round_ties_even() as u32;
-        // Carries of the rounding run into the exponent field, as they should.
-        ((exponent + 14).cast_unsigned() << 10) + units
-    };
-    sign | bits
-}
-
-/// The f16 in the low half, exactly.
-fn f16_to_f32(bits: u32) -> f32 {
-    let (exponent, mantissa) = ((bits >> 10) & 31, (bits & 0x3ff) as f32);
-    let magnitude = match exponent {
-        0 => mantissa * 2_f32.powi(-24),
-        31 if mantissa == 0.0 => f32::INFINITY,
-        31 => f32::NAN,
-        _ => (1024.0 + mantissa) * 2_f32.powi(exponent.cast_signed() - 25),
-    };
-    if bits & 0x8000 == 0 { magnitude } else { -magnitude }
+    .0
 }

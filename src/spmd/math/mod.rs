@@ -1,0 +1,25 @@
+//! The elementary functions of WGSL, written once for one lane and for a vector of lanes.
+//!
+//! Every function is branch-free but for the rare lanes that its text names, takes the same steps in the same order for
+//! [`Scalar`] and for `fearless_simd`'s `f32x16<S>`, and so gives the same bits in the oracle and in the block
+//! interpreter. Subnormals are kept, infinities and NaN are IEEE 754's. The ULP bounds are asserted by the tests against
+//! f64; levels without FMA (SSE) round more often and have bounds of their own where they differ.
+//!
+//! Not here: what is one instruction everywhere (`sqrt`, `floor`, …), and which operation calls what.
+
+mod convert;
+mod exponential;
+mod hyperbolic;
+mod lane;
+mod scalar;
+#[cfg(test)]
+mod tests;
+mod trigonometric;
+mod vector;
+mod wide;
+
+pub(crate) use convert::{f16_to_f32, f32_to_f16, frexp_exp, frexp_fract, ldexp, rem};
+pub(crate) use exponential::{exp, exp2, log, log2, pow};
+pub(crate) use hyperbolic::{acosh, asinh, atanh, cosh, sinh, tanh};
+pub(crate) use scalar::{Scalar, ScalarInt};
+pub(crate) use trigonometric::{acos, asin, atan, atan2, cos, sin, tan};
