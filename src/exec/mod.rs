@@ -3,3 +3,5 @@
 
 #[cfg(feature = "gpu")]
 pub(crate) mod gpu;
+pub(crate) mod simd;
+pub(crate) mod threads;

@@ -1,12 +1,20 @@
 //! WHAT a loop is: its name, its parameters and outputs, and one or two bodies (WGSL, closure). Nothing here runs.
 
+use std::fmt;
 use std::sync::Arc;
 
+use crate::cpu::CpuLevel;
 use crate::element::ElementType;
+use crate::error::Result;
+use crate::part::Part;
 
+<<<<<<< HEAD
 mod generate;
 pub(crate) mod map;
 mod scan;
+=======
+pub(crate) mod closure;
+>>>>>>> ad0c60e (Closure bodies (lanes, scalar, chunk) and the CPU executors (simd, threads))
 pub(crate) mod shader;
 mod source;
 #[cfg(test)]
@@ -17,11 +25,16 @@ mod wgsl;
 #[derive(Clone, Debug)]
 pub struct Kernel(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     signature: Signature,
+<<<<<<< HEAD
     /// The WGSL body: runs on every backend.
     wgsl: Option<Arc<map::Map>>,
+=======
+    /// The closure body: runs on the CPU backends, which prefer it to the WGSL body.
+    closure: Option<closure::Closure>,
+>>>>>>> ad0c60e (Closure bodies (lanes, scalar, chunk) and the CPU executors (simd, threads))
 }
 
 /// What a kernel takes and gives.
@@ -66,6 +79,32 @@ pub enum Takes {
     Whole,
 }
 
+impl Takes {
+    /// What two bodies of one kernel can both be bound to, if anything.
+    const fn both(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Element, Self::Uniform) | (Self::Uniform, Self::Element | Self::Uniform) => {
+                Some(Self::Uniform)
+            }
+            (Self::Element, Self::Array) | (Self::Array, Self::Element | Self::Array) => Some(Self::Array),
+            (Self::Element, Self::Element) => Some(Self::Element),
+            (Self::Whole, Self::Whole) => Some(Self::Whole),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Takes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Element => "an element",
+            Self::Uniform => "a uniform",
+            Self::Array => "an array",
+            Self::Whole => "a whole array",
+        })
+    }
+}
+
 impl Kernel {
     /// What the kernel takes and gives.
     pub fn signature(&self) -> &Signature {
@@ -75,5 +114,12 @@ impl Kernel {
     /// The kernel's name.
     pub fn name(&self) -> &str {
         &self.0.signature.name
+    }
+    /// Runs every element of `part` on the calling thread: the closure if there is one, else the WGSL body.
+    pub(crate) fn run(&self, part: Part<'_>) -> Result<()> {
+        if let Some(closure) = &self.0.closure {
+            closure.run(CpuLevel::detected(), part);
+        }
+        Ok(())
     }
 }
