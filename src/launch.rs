@@ -317,7 +317,11 @@ up_to_twelve!(
 /// # Errors
 /// [`Error::ArgumentCount`], [`Error::UnknownParameter`], [`Error::DuplicateParameter`], [`Error::MissingParameter`],
 /// [`Error::WrongType`], [`Error::Misaligned`], [`Error::LengthMismatch`], [`Error::TooLong`].
-pub(crate) fn check<'a>(signature: &Signature, args: Args<'a>, outputs: OutputArgs<'a>) -> Result<Part<'a>> {
+pub(crate) fn check<'a, 'i: 'a, 'o: 'a>(
+    signature: &Signature,
+    args: Args<'i>,
+    outputs: OutputArgs<'o>,
+) -> Result<Part<'a>> {
     let kernel = signature.name.as_str();
     let args = in_order(kernel, "inputs", args.0, &signature.params, |param| &param.field)?;
     let outputs = in_order(kernel, "outputs", outputs.0, &signature.outputs, |field| field)?;

@@ -148,3 +148,173 @@ fn parse(text: &str) -> Result<usize> {
 fn config(got: &str, expected: &'static str) -> Error {
     Error::Config { name: "FORALL_THREADS", got: got.to_owned(), expected }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
+    use std::thread::ThreadId;
+
+    use super::*;
+    use crate::launch::{self, IntoArgs, IntoOutputs};
+    use crate::part::Index;
+
+    fn part<'a>(kernel: &Kernel, args: impl IntoArgs<'a>, outputs: impl IntoOutputs<'a>) -> Part<'a> {
+        launch::check(kernel.signature(), args.into_args(), outputs.into_outputs()).unwrap()
+    }
+
+    fn kernels() -> [Kernel; 3] {
+        [
+            Kernel::scalar("scalar", |i: u32, x: f32, a: f32| (a * x + i as f32, i)),
+            Kernel::lanes("lanes", |i: wide::u32x8, x: wide::f32x8, a: wide::f32x8| {
+                (a * x + wide::f32x8::new(i.to_array().map(|i| i as f32)), i)
+            }),
+            Kernel::scalar("sqrt", |i: u32, x: f32, a: f32| ((a / x).sqrt(), i)),
+        ]
+    }
+
+    #[test]
+    fn every_split_gives_the_bits_of_one_thread() {
+        let pools = [1, 2, 7].map(|count| Threads::new(count).unwrap());
+        assert_eq!(pools.each_ref().map(Threads::count), [1, 2, 7]);
+        for kernel in kernels() {
+            for n in [0, 1, 63, 64, 65, 127, 128, 129, 1023, 1024, 1025, 5000] {
+                let x: Vec<f32> = (0..n).map(|i| (i as f32 - 70.0) * 1.7).collect();
+                let (mut expected, mut indices) = (vec![f32::NAN; n], vec![7_u32; n]);
+                kernel.run(part(&kernel, (Index, &x, 0.3_f32), (&mut expected, &mut indices))).unwrap();
+                assert!(indices.iter().enumerate().all(|(i, index)| *index == i as u32));
+                let bits: Vec<u32> = expected.iter().map(|x| x.to_bits()).collect();
+                for pool in &pools {
+                    for piece in [STEP, 3 * STEP, BLOCK, usize::MAX] {
+                        let (mut out, mut again) = (vec![f32::from_bits(0xA5A5_A5A5); n], vec![7_u32; n]);
+                        let part = part(&kernel, (Index, &x, 0.3_f32), (&mut out, &mut again));
+                        if piece == usize::MAX {
+                            pool.run(&kernel, part).unwrap();
+                        } else {
+                            pool.split(&kernel, part, piece).unwrap();
+                        }
+                        assert!(
+                            out.iter().zip(&bits).all(|(out, bits)| out.to_bits() == *bits),
+                            "{}: {n}",
+                            kernel.name()
+                        );
+                        assert_eq!(again, indices);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_start_at_whole_steps() {
+        let starts = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&starts);
+        let kernel = Kernel::chunk("k").output::<u32>("out").body(move |chunk| {
+            seen.lock().unwrap().push((chunk.start(), chunk.len()));
+            chunk.output::<u32>("out").fill(1);
+        });
+        let pool = Threads::new(3).unwrap();
+        let mut out = vec![0_u32; 10 * STEP + 5];
+        pool.split(&kernel, part(&kernel, (), &mut out), 2 * STEP).unwrap();
+        let mut pieces = std::mem::take(&mut *starts.lock().unwrap());
+        pieces.sort_unstable();
+        let expected: Vec<_> = (0..5).map(|k| (2 * STEP * k, 2 * STEP)).chain([(10 * STEP, 5)]).collect();
+        assert_eq!(pieces, expected);
+        assert!(out.iter().all(|o| *o == 1));
+    }
+
+    /// A kernel whose every element takes `time`, and the threads that ran it.
+    fn slow(time: Duration) -> (Kernel, Arc<Mutex<Vec<ThreadId>>>) {
+        let threads = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&threads);
+        let kernel = Kernel::scalar("slow", move |x: u32| {
+            let begun = Instant::now();
+            while begun.elapsed() < time {
+                std::hint::spin_loop();
+            }
+            seen.lock().unwrap().push(std::thread::current().id());
+            x
+        });
+        (kernel, threads)
+    }
+
+    fn distinct(threads: &Mutex<Vec<ThreadId>>) -> usize {
+        threads.lock().unwrap().iter().collect::<std::collections::HashSet<_>>().len()
+    }
+
+    #[test]
+    fn short_loops_stay_on_the_calling_thread_and_long_ones_spread() {
+        let pool = Threads::new(2).unwrap();
+        let mut out = vec![0_u32; 2000];
+        let (kernel, threads) = slow(Duration::ZERO);
+        pool.run(&kernel, part(&kernel, Index, &mut out[..STEP])).unwrap();
+        assert_eq!(*threads.lock().unwrap(), vec![std::thread::current().id(); STEP]);
+
+        let (kernel, threads) = slow(Duration::from_micros(20));
+        pool.run(&kernel, part(&kernel, Index, &mut out)).unwrap();
+        // The caller for the first elements, then both threads of the pool.
+        assert_eq!(distinct(&threads), 3);
+        assert!(out.iter().enumerate().all(|(i, o)| *o == i as u32));
+    }
+
+    #[test]
+    fn a_loop_inside_a_loop_runs_on_the_worker_that_starts_it() {
+        let pool = Arc::new(Threads::new(2).unwrap());
+        let inner_pool = Arc::clone(&pool);
+        let strayed = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&strayed);
+        let outer = Kernel::scalar("outer", move |x: u32| {
+            let (inner, threads) = slow(Duration::from_micros(1));
+            let mut out = vec![0_u32; 200];
+            inner_pool.run(&inner, part(&inner, Index, &mut out)).unwrap();
+            let me = std::thread::current().id();
+            count
+                .fetch_add(threads.lock().unwrap().iter().filter(|id| **id != me).count(), Ordering::Relaxed);
+            x + out[199]
+        });
+        let mut out = vec![0_u32; 200];
+        pool.split(&outer, part(&outer, Index, &mut out), STEP).unwrap();
+        assert!(out.iter().enumerate().all(|(i, o)| *o == i as u32 + 199));
+        assert_eq!(strayed.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
+        let pool = Threads::new(2).unwrap();
+        for bad in [0, 1, 500, 1999] {
+            let kernel = Kernel::scalar("panics", move |x: u32| {
+                assert!(x != bad, "element {x} is bad");
+                x
+            });
+            let mut out = vec![0_u32; 2000];
+            let run = || pool.split(&kernel, part(&kernel, Index, &mut out), STEP);
+            let panic = catch_unwind(AssertUnwindSafe(run)).unwrap_err();
+            assert_eq!(*panic.downcast::<String>().unwrap(), format!("element {bad} is bad"));
+        }
+        let kernel = Kernel::scalar("well", |x: u32| x);
+        let mut out = vec![0_u32; 2000];
+        pool.split(&kernel, part(&kernel, Index, &mut out), STEP).unwrap();
+        assert!(out.iter().enumerate().all(|(i, o)| *o == i as u32));
+    }
+
+    #[test]
+    fn thread_counts() {
+        assert_eq!(parse(" 7 "), Ok(7));
+        for text in ["0", "-1", "many", "65536", "1.5", ""] {
+            assert_eq!(parse(text), Err(config(text, "a number of threads, 1 to 65535")));
+        }
+    }
+
+    #[test]
+    fn pieces_follow_the_cost_and_the_number_of_threads() {
+        // 10 ns an element: 500 of them are 5 µs.
+        assert_eq!(piece(Duration::from_micros(10), 1000, 10_000_000, 2), 512);
+        // 0.1 ns an element: 50 000 are, in whole blocks.
+        assert_eq!(piece(Duration::from_micros(10), 100_000, 10_000_000, 2), 49 * BLOCK);
+        // Never so few pieces that one slow one decides.
+        assert_eq!(piece(Duration::from_micros(10), 100_000, 32 * BLOCK, 2), 2 * BLOCK);
+        // Never less than a step.
+        assert_eq!(piece(Duration::from_secs(1), 64, 10_000_000, 2), STEP);
+    }
+}

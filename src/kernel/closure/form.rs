@@ -331,6 +331,7 @@ macro_rules! loop_body {
         {
             fn into_body(self, name: &str) -> Body {
                 #[inline(always)]
+                #[allow(clippy::too_many_arguments, reason = "those of the closure")]
                 fn call<$($p,)* R>(f: &impl Fn($($p),*) -> R, $($run: $p),*) -> R {
                     f($($run),*)
                 }
