@@ -21,6 +21,6 @@ pub use element::{Element, ElementType, Scalar};
 pub use error::{Error, Result};
 #[cfg(feature = "gpu")]
 pub use exec::gpu::{AdapterFact, adapters};
-pub use kernel::{Field, Kernel, Param, Signature, Takes};
+pub use kernel::{Chunk, ChunkBuilder, Field, Kernel, Param, Signature, Takes};
 pub use launch::{Arg, Args, IntoArg, IntoArgs, IntoOutput, IntoOutputs, OutputArg, OutputArgs};
 pub use part::Index;

@@ -43,7 +43,7 @@ impl Kernel {
     fn from_body(body: Body) -> Result<Self> {
         let map = Map { body, first: OnceLock::new() };
         let signature = map.signature();
-        Ok(Self(Arc::new(Inner { signature, wgsl: Some(Arc::new(map)) })))
+        Ok(Self(Arc::new(Inner { signature, wgsl: Some(Arc::new(map)), closure: None })))
     }
 }
 

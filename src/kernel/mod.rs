@@ -3,23 +3,23 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::backend::Backend;
 use crate::cpu::CpuLevel;
 use crate::element::ElementType;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::part::Part;
 
-<<<<<<< HEAD
+pub(crate) mod closure;
 mod generate;
 pub(crate) mod map;
 mod scan;
-=======
-pub(crate) mod closure;
->>>>>>> ad0c60e (Closure bodies (lanes, scalar, chunk) and the CPU executors (simd, threads))
 pub(crate) mod shader;
 mod source;
 #[cfg(test)]
 mod tests;
 mod wgsl;
+
+pub use closure::chunk::{Chunk, ChunkBuilder};
 
 /// A loop body, ready to launch: `out[i] = body(i, x[i], y[i])`. Cheap to clone; clones share compiled code.
 #[derive(Clone, Debug)]
@@ -28,13 +28,10 @@ pub struct Kernel(Arc<Inner>);
 #[derive(Clone, Debug)]
 struct Inner {
     signature: Signature,
-<<<<<<< HEAD
     /// The WGSL body: runs on every backend.
     wgsl: Option<Arc<map::Map>>,
-=======
     /// The closure body: runs on the CPU backends, which prefer it to the WGSL body.
     closure: Option<closure::Closure>,
->>>>>>> ad0c60e (Closure bodies (lanes, scalar, chunk) and the CPU executors (simd, threads))
 }
 
 /// What a kernel takes and gives.
@@ -115,10 +112,18 @@ impl Kernel {
     pub fn name(&self) -> &str {
         &self.0.signature.name
     }
+
     /// Runs every element of `part` on the calling thread: the closure if there is one, else the WGSL body.
     pub(crate) fn run(&self, part: Part<'_>) -> Result<()> {
-        if let Some(closure) = &self.0.closure {
-            closure.run(CpuLevel::detected(), part);
+        match &self.0.closure {
+            Some(closure) => closure.run(CpuLevel::detected(), part),
+            None => {
+                return Err(Error::Unavailable {
+                    kernel: self.name().to_owned(),
+                    backend: Backend::Simd,
+                    reason: "it has no body for the CPU; add a closure".to_owned(),
+                });
+            }
         }
         Ok(())
     }

@@ -57,12 +57,12 @@ macro_rules! uniforms {
             type Value<'r> = $ty;
 
             #[inline(always)]
-            fn bind<'a>(input: &Input<'a>, _: usize, _: usize) -> $ty {
+            fn bind(input: &Input<'_>, _: usize, _: usize) -> $ty {
                 bind_uniform(input)
             }
 
             #[inline(always)]
-            fn run<'r>(bound: &'r mut $ty, _: usize, _: usize) -> $ty {
+            fn run(bound: &mut $ty, _: usize, _: usize) -> $ty {
                 *bound
             }
 

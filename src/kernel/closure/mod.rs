@@ -11,7 +11,7 @@ use crate::cpu::CpuLevel;
 use crate::error::{Error, Result};
 use crate::part::Part;
 
-pub(super) mod chunk;
+pub(crate) mod chunk;
 mod elements;
 mod form;
 pub(super) mod lanes;
@@ -57,7 +57,7 @@ pub struct Body {
 
 impl Body {
     fn into_kernel(self) -> Kernel {
-        Kernel(Arc::new(Inner { signature: self.signature, closure: Some(self.closure) }))
+        Kernel(Arc::new(Inner { signature: self.signature, wgsl: None, closure: Some(self.closure) }))
     }
 }
 
