@@ -1,6 +1,7 @@
 //! WGSL on the lanes of a CPU: naga IR → SPMD IR → block interpreter.
 
 pub(crate) mod ir;
+pub(crate) mod lower;
 pub(crate) mod math;
 pub(crate) mod memory;
 pub(crate) mod oracle;

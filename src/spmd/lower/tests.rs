@@ -1,0 +1,1 @@
+//! WGSL in, numbers out.
