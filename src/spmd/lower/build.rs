@@ -232,7 +232,13 @@ impl Builder {
     }
 
     /// Index arithmetic that a constant decides.
-    fn folded(&mut self, op: Binary, ty: Ty, (a, x): (Value, Known), (b, y): (Value, Known)) -> Option<Value> {
+    fn folded(
+        &mut self,
+        op: Binary,
+        ty: Ty,
+        (a, x): (Value, Known),
+        (b, y): (Value, Known),
+    ) -> Option<Value> {
         let (left, right) = (x.kind == Kind::Constant, y.kind == Kind::Constant);
         match op {
             Binary::AddI | Binary::MulI | Binary::SubI if left && right => {

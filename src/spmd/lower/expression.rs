@@ -51,7 +51,12 @@ impl<'m> Lowerer<'m> {
     }
 
     /// Gives an expression other values of the same types: those read back from variables.
-    pub(super) fn replace_values(&mut self, frame: &mut Frame<'m>, handle: Handle<Expression>, values: &Vals) {
+    pub(super) fn replace_values(
+        &mut self,
+        frame: &mut Frame<'m>,
+        handle: Handle<Expression>,
+        values: &Vals,
+    ) {
         match &mut frame.meanings[handle.index()] {
             Some(Meaning::Value(old)) => *old = values.clone(),
             Some(Meaning::Place(place)) => place.index = values.first().copied(),
@@ -140,7 +145,8 @@ impl<'m> Lowerer<'m> {
                 }
                 let values = self.values(frame, base)?;
                 let size = self.types.leaves(self.inner(frame, handle)) as usize;
-                let from = self.types.offset(self.inner(frame, base), index, false).unwrap_or(u32::MAX) as usize;
+                let from =
+                    self.types.offset(self.inner(frame, base), index, false).unwrap_or(u32::MAX) as usize;
                 let part = from.checked_add(size).and_then(|to| values.get(from..to));
                 let part = part.ok_or_else(|| Unsupported::new("an element past the end", span))?;
                 self.spend(size, span)?;

@@ -118,7 +118,11 @@ impl Types {
             return if host {
                 Some(members.get(index as usize)?.offset / 4)
             } else {
-                Some(members[..index as usize].iter().fold(0, |sum: u32, m| sum.saturating_add(self.leaves_of(m.ty))))
+                Some(
+                    members[..index as usize]
+                        .iter()
+                        .fold(0, |sum: u32, m| sum.saturating_add(self.leaves_of(m.ty))),
+                )
             };
         }
         index.checked_mul(self.elements(inner, host)?.stride)

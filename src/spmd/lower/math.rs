@@ -79,9 +79,8 @@ impl Lowerer<'_> {
                 let (one, zero) = (l.build.f32(1.0), l.build.f32(0.0));
                 l.build.select(reached, one, zero)
             }),
-            Fun::Fma => self.each3(a, &arguments[1], &arguments[2], |l, x, y, z| {
-                l.build.ternary(Ternary::Fma, x, y, z)
-            }),
+            Fun::Fma => self
+                .each3(a, &arguments[1], &arguments[2], |l, x, y, z| l.build.ternary(Ternary::Fma, x, y, z)),
             Fun::Mix => self.each3(a, &arguments[1], &arguments[2], |l, x, y, part| {
                 let one = l.build.f32(1.0);
                 let rest = l.build.binary(Binary::SubF, one, part);
@@ -100,8 +99,7 @@ impl Lowerer<'_> {
             Fun::Dot => self.dot(a, &arguments[1]).into(),
             Fun::Length => self.length(a).into(),
             Fun::Distance => {
-                let difference =
-                    self.each2(a, &arguments[1], |l, x, y| l.build.binary(Binary::SubF, x, y));
+                let difference = self.each2(a, &arguments[1], |l, x, y| l.build.binary(Binary::SubF, x, y));
                 self.length(&difference).into()
             }
             Fun::Normalize => {
@@ -154,8 +152,11 @@ impl Lowerer<'_> {
                 self.pack(&words, 8)
             }
             Fun::Pack4xI8Clamp | Fun::Pack4xU8Clamp => {
-                let (ty, low, high) =
-                    if function == Fun::Pack4xI8Clamp { (Ty::I32, -128_i32, 127_u32) } else { (Ty::U32, 0, 255) };
+                let (ty, low, high) = if function == Fun::Pack4xI8Clamp {
+                    (Ty::I32, -128_i32, 127_u32)
+                } else {
+                    (Ty::U32, 0, 255)
+                };
                 let low = self.build.constant(ty, low.cast_unsigned());
                 let high = self.build.constant(ty, high);
                 let words = self.each(a, |l, x| {
@@ -189,7 +190,12 @@ impl Lowerer<'_> {
     }
 
     /// A single scalar goes with every component of the others.
-    fn each2(&mut self, a: &[Value], b: &[Value], mut f: impl FnMut(&mut Self, Value, Value) -> Value) -> Vals {
+    fn each2(
+        &mut self,
+        a: &[Value],
+        b: &[Value],
+        mut f: impl FnMut(&mut Self, Value, Value) -> Value,
+    ) -> Vals {
         (0..a.len().max(b.len())).map(|i| f(self, component(a, i), component(b, i))).collect()
     }
 
@@ -378,13 +384,14 @@ impl Lowerer<'_> {
         match size {
             2 => self.minor(at(0, 0), at(1, 1), at(1, 0), at(0, 1)),
             3 => {
-                let minors = [(1, 2), (2, 0), (0, 1)]
-                    .map(|(i, j)| self.minor(at(1, i), at(2, j), at(2, i), at(1, j)));
+                let minors =
+                    [(1, 2), (2, 0), (0, 1)].map(|(i, j)| self.minor(at(1, i), at(2, j), at(2, i), at(1, j)));
                 self.dot(&m[..3], &minors)
             }
             _ => {
                 // Rows of the two-row minors of columns 0 and 1, with their complements in columns 2 and 3.
-                let pairs = [(0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 1, 2), (1, 2, 0, 3), (1, 3, 2, 0), (2, 3, 0, 1)];
+                let pairs =
+                    [(0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 1, 2), (1, 2, 0, 3), (1, 3, 2, 0), (2, 3, 0, 1)];
                 let left = pairs.map(|(i, j, _, _)| self.minor(at(0, i), at(1, j), at(1, i), at(0, j)));
                 let right = pairs.map(|(_, _, i, j)| self.minor(at(2, i), at(3, j), at(3, i), at(2, j)));
                 self.dot(&left, &right)

@@ -74,7 +74,11 @@ type Result<T> = std::result::Result<T, Unsupported>;
 /// # Errors
 /// [`Unsupported`] names the first construct that is not a matter of plain function bodies (atomics, barriers, workgroup
 /// memory, textures, subgroups, overrides, types of other than 32 bits), or the limit that the program exceeds.
-pub(crate) fn lower(module: &naga::Module, info: &naga::valid::ModuleInfo, entry_point: &str) -> Result<Program> {
+pub(crate) fn lower(
+    module: &naga::Module,
+    info: &naga::valid::ModuleInfo,
+    entry_point: &str,
+) -> Result<Program> {
     let Some(position) =
         module.entry_points.iter().position(|e| e.name == entry_point && e.stage == ShaderStage::Compute)
     else {
@@ -217,7 +221,10 @@ impl<'m> Lowerer<'m> {
                     }
                 }
                 (None, _) => {
-                    return Err(Unsupported::new("an entry point parameter without @builtin", Span::UNDEFINED));
+                    return Err(Unsupported::new(
+                        "an entry point parameter without @builtin",
+                        Span::UNDEFINED,
+                    ));
                 }
             }
             arguments.push(Meaning::Value(values.into()));
@@ -245,7 +252,10 @@ impl<'m> Lowerer<'m> {
                 return Ok(());
             }
             ref other => {
-                return Err(Unsupported::new(format!("the entry point parameter {other:?}"), Span::UNDEFINED));
+                return Err(Unsupported::new(
+                    format!("the entry point parameter {other:?}"),
+                    Span::UNDEFINED,
+                ));
             }
         };
         values.extend(axes.map(|axis| self.build.builtin(axis)));
@@ -282,8 +292,7 @@ impl<'m> Lowerer<'m> {
             let buffers = &mut self.build.program.buffers;
             let buffer = Buffer(u32::try_from(buffers.len()).expect("naga's handles are 32 bits"));
             buffers.push(BufferDecl { name, binding, writable });
-            self.globals[handle.index()] =
-                Some(Root::Memory { memory: Memory::Buffer(buffer), host: true });
+            self.globals[handle.index()] = Some(Root::Memory { memory: Memory::Buffer(buffer), host: true });
         }
         Ok(())
     }

@@ -113,7 +113,9 @@ impl<'m> Lowerer<'m> {
                 self.leave();
             }
             Statement::Break => {
-                let Some(target) = frame.targets.last_mut() else { return unsupported("break outside a loop") };
+                let Some(target) = frame.targets.last_mut() else {
+                    return unsupported("break outside a loop");
+                };
                 if !(target.switch && tail.switch) {
                     target.used = true;
                     self.build.block.push(Stmt::Break(target.label));
@@ -154,7 +156,9 @@ impl<'m> Lowerer<'m> {
             Statement::SubgroupBallot { .. }
             | Statement::SubgroupGather { .. }
             | Statement::SubgroupCollectiveOperation { .. } => return unsupported("a subgroup operation"),
-            Statement::RayQuery { .. } | Statement::RayPipelineFunction(_) => return unsupported("ray tracing"),
+            Statement::RayQuery { .. } | Statement::RayPipelineFunction(_) => {
+                return unsupported("ray tracing");
+            }
             Statement::CooperativeStore { .. } => return unsupported("a cooperative matrix"),
         }
         Ok(())
@@ -347,7 +351,10 @@ impl<'m> Lowerer<'m> {
                 let cond = lowerer.matches(selector, &group.selectors, span)?;
                 let then = lowerer.nested(|lowerer| {
                     lowerer.bodies(frame, group, inner)?;
-                    if !matches!(lowerer.build.block.last(), Some(Stmt::Break(_) | Stmt::Continue(_) | Stmt::Return)) {
+                    if !matches!(
+                        lowerer.build.block.last(),
+                        Some(Stmt::Break(_) | Stmt::Continue(_) | Stmt::Return)
+                    ) {
                         lowerer.build.block.push(Stmt::Break(label));
                     }
                     Ok(())
@@ -381,8 +388,7 @@ impl<'m> Lowerer<'m> {
         let cond = self.matches(selector, &group.selectors, span)?;
         self.enter(span)?;
         let then = self.nested(|lowerer| lowerer.bodies(frame, group, tail))?;
-        let otherwise =
-            self.nested(|lowerer| lowerer.cases(frame, selector, others, default, tail, span))?;
+        let otherwise = self.nested(|lowerer| lowerer.cases(frame, selector, others, default, tail, span))?;
         self.leave();
         self.build.block.push(Stmt::If { cond, then, otherwise });
         Ok(())

@@ -258,7 +258,9 @@ pub(super) fn pointee<'m>(module: &'m naga::Module, inner: &TypeInner) -> Option
         TypeInner::ValuePointer { size: Some(size), scalar, .. } => {
             Some(Pointee::Vector(TypeInner::Vector { size, scalar }))
         }
-        TypeInner::ValuePointer { size: None, scalar, .. } => Some(Pointee::Vector(TypeInner::Scalar(scalar))),
+        TypeInner::ValuePointer { size: None, scalar, .. } => {
+            Some(Pointee::Vector(TypeInner::Scalar(scalar)))
+        }
         _ => None,
     }
 }

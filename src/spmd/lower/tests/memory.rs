@@ -1,0 +1,1 @@
+//! Variables, pointers, arrays and buffers.

@@ -1,0 +1,1 @@
+//! Operators, conversions, matrices and built-in functions.
