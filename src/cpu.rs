@@ -8,7 +8,8 @@ use fearless_simd::Level;
 
 /// A set of vector instructions that code is compiled for and chosen at run time, weakest first within one architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum CpuLevel {
+#[non_exhaustive]
+pub enum CpuLevel {
     /// Whatever the build target guarantees where nothing below applies.
     Fallback,
     /// x86-64 as it began: 4 lanes.
@@ -27,13 +28,33 @@ pub(crate) enum CpuLevel {
 
 impl CpuLevel {
     /// The best level of this CPU. Detected on the first call; later calls read one atomic.
-    pub(crate) fn detected() -> Self {
+    pub fn detected() -> Self {
         static DETECTED: OnceLock<CpuLevel> = OnceLock::new();
         *DETECTED.get_or_init(|| Self::of(Level::new()))
     }
 
+    /// The level that code compiled without run-time choice has in this build, as [`Kernel::lanes`](crate::Kernel) closures
+    /// over `wide` vectors do. `RUSTFLAGS=-Ctarget-cpu=native` makes it that of the CPU.
+    pub const fn of_build() -> Self {
+        if cfg!(target_feature = "avx512f") {
+            Self::Avx512
+        } else if cfg!(target_feature = "avx2") {
+            Self::Avx2
+        } else if cfg!(target_feature = "sse4.2") {
+            Self::Sse42
+        } else if cfg!(target_feature = "sse2") {
+            Self::Sse2
+        } else if cfg!(target_feature = "neon") {
+            Self::Neon
+        } else if cfg!(target_feature = "simd128") {
+            Self::WasmSimd128
+        } else {
+            Self::Fallback
+        }
+    }
+
     /// Every level that this CPU can run, weakest first. Never empty.
-    pub(crate) fn available() -> Vec<Self> {
+    pub fn available() -> Vec<Self> {
         [Self::Fallback, Self::Sse2, Self::Sse42, Self::Avx2, Self::Avx512, Self::Neon, Self::WasmSimd128]
             .into_iter()
             .filter(|level| level.to_simd().is_some())
@@ -41,12 +62,12 @@ impl CpuLevel {
     }
 
     /// Whether a fused multiply-add is one instruction: the levels that give the same bits as each other.
-    pub(crate) const fn has_fma(self) -> bool {
+    pub const fn has_fma(self) -> bool {
         matches!(self, Self::Avx2 | Self::Avx512 | Self::Neon)
     }
 
     /// 32-bit lanes of one vector register.
-    pub(crate) const fn lanes(self) -> usize {
+    pub const fn lanes(self) -> usize {
         match self {
             Self::Fallback => 1,
             Self::Sse2 | Self::Sse42 | Self::Neon | Self::WasmSimd128 => 4,
@@ -56,7 +77,7 @@ impl CpuLevel {
     }
 
     /// The name that reports show.
-    pub(crate) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Fallback => "scalar",
             Self::Sse2 => "SSE2",

@@ -17,10 +17,12 @@ mod part;
 mod spmd;
 
 pub use backend::{Backend, Policy, UnknownBackend};
+pub use cpu::CpuLevel;
 pub use element::{Element, ElementType, Scalar};
 pub use error::{Error, Result};
 #[cfg(feature = "gpu")]
 pub use exec::gpu::{AdapterFact, adapters};
+pub use exec::threads::pool_threads;
 pub use kernel::{Chunk, ChunkBuilder, Field, Kernel, Param, Signature, Takes};
 pub use launch::{Arg, Args, IntoArg, IntoArgs, IntoOutput, IntoOutputs, OutputArg, OutputArgs};
 pub use part::Index;

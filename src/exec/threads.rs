@@ -36,6 +36,14 @@ const BLOCK: usize = 1024;
 /// Rayon's own limit on most systems.
 const MAX_THREADS: usize = 65_535;
 
+/// How many threads the process-wide pool has, which [`Backend::Threads`](crate::Backend::Threads) runs loops on.
+///
+/// # Errors
+/// [`Error::Config`] if `FORALL_THREADS` is no number of threads.
+pub fn pool_threads() -> Result<usize> {
+    Threads::global().map(Threads::count)
+}
+
 /// A pool of threads.
 #[derive(Debug)]
 pub(crate) struct Threads {
