@@ -122,7 +122,7 @@ mod tests {
     fn a_class_holds_what_is_asked_and_wastes_at_most_a_quarter() {
         for bytes in (1..100_000).chain([(1 << 31) - 4, 1 << 31, (1 << 31) + 4, 3 << 40]) {
             let class = size_class(bytes);
-            assert!(class >= bytes && class % 4 == 0, "{bytes} -> {class}");
+            assert!(class >= bytes && class.is_multiple_of(4), "{bytes} -> {class}");
             assert!(class <= 1024 || class * 4 <= bytes * 5, "{bytes} -> {class}");
             assert_eq!(size_class(class), class, "a class is its own class");
         }

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::buffers::Kind;
 use super::device::{Device, Failure};
@@ -381,8 +381,7 @@ impl Runner<'_> {
             ));
         }
         // With another slice behind it, this one may have waited for its turn: the time is an upper bound.
-        let busy: Duration = slice.submitted.elapsed();
-        self.pipeline.learn(busy.as_nanos() as f32 / slice.n as f32);
+        self.pipeline.learn(slice.n, slice.submitted.elapsed());
         self.device.pool.give(Kind::Upload, slice.upload);
         self.device.pool.give(Kind::Input, slice.input);
         self.device.pool.give(Kind::Output, slice.output);
