@@ -58,10 +58,10 @@ pub(crate) fn generate(body: &Body, shape: Shape, target: Target) -> Generated {
             }
         });
     }
-    for (i, whole) in body.wholes.iter().enumerate() {
+    for i in 0..body.wholes.len() {
         let input = body.params.len() + i;
         debug_assert_eq!(whole_binding(body, shape, i) as usize, writer.bindings.len());
-        writer.bindings.push(Binding::Whole { input, stride: whole.ty.size() });
+        writer.bindings.push(Binding::Whole(input));
     }
     let mut stores = String::new();
     for (i, output) in body.outputs.iter().enumerate() {

@@ -40,6 +40,11 @@ impl Kernel {
         Self::from_body(wgsl::read(wgsl, Some(function))?)
     }
 
+    /// The compute shader for a GPU; `None` for a kernel without a WGSL body.
+    pub(crate) fn shader(&self, shape: Shape) -> Result<Option<&Shader>> {
+        self.0.wgsl.as_ref().map(|map| map.shader(shape)).transpose()
+    }
+
     fn from_body(body: Body) -> Result<Self> {
         let map = Map { body, first: OnceLock::new() };
         let signature = map.signature();

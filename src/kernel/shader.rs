@@ -32,14 +32,8 @@ pub(crate) enum Binding {
     Words,
     /// `var<storage, read>`: the part's elements of this input (its place in the signature), packed, as an array of scalars.
     Array(usize),
-    /// `var<storage, read>`: the whole of this input, `stride` bytes from one element to the next. WGSL gives
-    /// `array<vec3<f32>>` a stride of 16, where the caller's elements are packed to 12.
-    Whole {
-        /// Its place in the signature's inputs.
-        input: usize,
-        /// As WGSL lays the array out.
-        stride: usize,
-    },
+    /// `var<storage, read>`: the whole of this input, as WGSL lays the array out.
+    Whole(usize),
     /// `var<storage, read_write>`: the part's elements of this output, packed, as an array of scalars.
     Output(usize),
 }

@@ -24,6 +24,7 @@ use run::Refusal;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::kernel::shader::Shader;
+use crate::kernel::{Kernel, Signature};
 use crate::part::Part;
 
 /// How long after a first failure to open a device the next call tries again; four times as long after every further one.
@@ -109,12 +110,27 @@ impl Gpu {
         self.device().map(|device| device.fact.clone())
     }
 
-    /// Runs a shader on a part. After an error the part's outputs hold what they held.
+    /// Runs a kernel's WGSL body on a part. After an error the part's outputs hold what they held.
     ///
-    /// `name` is the kernel's; `operations` an estimate of one element's operations, which sizes the first slice.
-    pub(crate) fn run_shader(
+    /// `operations` is an estimate of one element's operations, which sizes the first slice: later ones go by the clock.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where there is no GPU, the kernel has no WGSL body, or the GPU is too small for it;
+    /// [`Error::Gpu`] where the GPU failed. After `lost: true` the next call opens a device again.
+    pub(crate) fn run(&self, kernel: &Kernel, operations: Option<f64>, part: &mut Part<'_>) -> Result<Times> {
+        match kernel.shader(part.shape())? {
+            Some(shader) => self.run_shader(kernel.signature(), shader, operations, part),
+            None => Err(unavailable(
+                kernel.name(),
+                "it has no WGSL body, and a closure runs on the CPU only; give it one, or choose simd or threads",
+            )),
+        }
+    }
+
+    /// The same from the generated shader.
+    fn run_shader(
         &self,
-        name: &str,
+        signature: &Signature,
         shader: &Shader,
         operations: Option<f64>,
         part: &mut Part<'_>,
@@ -122,17 +138,25 @@ impl Gpu {
         if part.n == 0 {
             return Ok(Times::default());
         }
-        let unavailable =
-            |reason| Error::Unavailable { kernel: name.to_owned(), backend: Backend::Gpu, reason };
-        let device = self.device().map_err(unavailable)?;
+        let name = &signature.name;
+        let device = self.device().map_err(|reason| unavailable(name, reason))?;
         let outcome = run::run(&device, &self.options, name, shader, operations, part);
+        let adapter = device.fact.name.clone();
         if device.lost().is_some() {
             self.forget(device);
         }
         outcome.map_err(|refusal| match refusal {
-            Refusal::Unable(reason) => unavailable(reason),
+            Refusal::Unable(reason) => unavailable(name, reason),
+            Refusal::WholeTooLarge { input, bytes, most } => unavailable(
+                name,
+                format!(
+                    "`{}` takes {bytes} bytes and {adapter} binds at most {most}; every element may read any of it, so it \
+                     cannot be sliced; choose simd or threads",
+                    signature.params[input].field.name
+                ),
+            ),
             Refusal::Failed(Failure { what, message, lost, .. }) => {
-                Error::Gpu { kernel: name.to_owned(), what, message, lost }
+                Error::Gpu { kernel: name.clone(), what, message, lost }
             }
         })
     }
@@ -200,6 +224,10 @@ impl Gpu {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn unavailable(kernel: &str, reason: impl Into<String>) -> Error {
+    Error::Unavailable { kernel: kernel.to_owned(), backend: Backend::Gpu, reason: reason.into() }
 }
 
 /// Drops a device, perhaps for the last time: that waits for its queue, and wgpu panics where a dead driver refuses to wait.

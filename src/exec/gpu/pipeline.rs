@@ -108,7 +108,7 @@ pub(crate) fn compile(device: &wgpu::Device, name: &str, shader: &Shader) -> Pip
 fn layout_entry((binding, what): (u32, &Binding)) -> wgpu::BindGroupLayoutEntry {
     let ty = match what {
         Binding::Words => wgpu::BufferBindingType::Uniform,
-        Binding::Array(_) | Binding::Whole { .. } => wgpu::BufferBindingType::Storage { read_only: true },
+        Binding::Array(_) | Binding::Whole(_) => wgpu::BufferBindingType::Storage { read_only: true },
         Binding::Output(_) => wgpu::BufferBindingType::Storage { read_only: false },
     };
     wgpu::BindGroupLayoutEntry {

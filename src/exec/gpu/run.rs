@@ -27,6 +27,8 @@ const UPLOAD_BYTES: usize = 64 << 20;
 pub(crate) enum Refusal {
     /// This device cannot run it: the reason.
     Unable(String),
+    /// A whole array has more bytes than the device can bind.
+    WholeTooLarge { input: usize, bytes: u64, most: u64 },
     /// It should have, and did not.
     Failed(Failure),
 }
@@ -121,14 +123,11 @@ fn check(device: &Device, shader: &Shader, part: &Part<'_>, max_binding_bytes: u
         )));
     }
     for binding in &shader.bindings {
-        if let Binding::Whole { input, stride } = *binding {
-            let bytes = whole_bytes(&part.inputs[input], stride);
-            if bytes > max_binding_bytes.min(device.limits.max_buffer_size) {
-                return Err(Refusal::Unable(format!(
-                    "whole array (input {input}) takes {bytes} bytes, {} binds at most {max_binding_bytes}; every element may \
-                     read any of it, so it cannot be sliced",
-                    device.fact.name
-                )));
+        if let Binding::Whole(input) = *binding {
+            let bytes = whole_bytes(&part.inputs[input]);
+            let most = max_binding_bytes.min(device.limits.max_buffer_size);
+            if bytes > most {
+                return Err(Refusal::WholeTooLarge { input, bytes, most });
             }
         }
     }
@@ -158,7 +157,7 @@ fn sliced(part: &Part<'_>, binding: Binding) -> Option<usize> {
     match binding {
         Binding::Array(input) => Some(array(&part.inputs[input]).1),
         Binding::Output(output) => Some(part.outputs[output].ty.size()),
-        Binding::Words | Binding::Whole { .. } => None,
+        Binding::Words | Binding::Whole(_) => None,
     }
 }
 
@@ -172,9 +171,9 @@ fn array<'a>(input: &Input<'a>) -> (&'a [u8], usize) {
 }
 
 /// Bytes of a whole array on the device. An empty one becomes one zero element: no binding is empty.
-fn whole_bytes(input: &Input<'_>, stride: usize) -> u64 {
+fn whole_bytes(input: &Input<'_>) -> u64 {
     let (data, size) = array(input);
-    ((data.len() / size).max(1) * stride) as u64
+    data.len().max(size) as u64
 }
 
 /// Whether wgpu has mapped a buffer.
@@ -227,25 +226,19 @@ impl Runner<'_> {
     /// Copies the whole arrays up, once for all slices.
     fn upload_whole(&mut self, part: &Part<'_>) -> Result<(), Failure> {
         for binding in &self.shader.bindings {
-            let Binding::Whole { input, stride } = *binding else { continue };
-            let (data, size) = array(&part.inputs[input]);
-            let bytes = whole_bytes(&part.inputs[input], stride);
+            let Binding::Whole(input) = *binding else { continue };
+            let bytes = whole_bytes(&part.inputs[input]);
+            let zero = [0; 16];
+            let data = match array(&part.inputs[input]) {
+                ([], size) => &zero[..size],
+                (data, _) => data,
+            };
             let target = self.device.buffers(&[(Kind::Input, bytes)])?.remove(0);
-            let elements_each = UPLOAD_BYTES / stride;
-            for (piece, data) in pieces(data, elements_each * size).enumerate() {
-                let offset = (piece * elements_each * stride) as u64;
-                let length = (bytes - offset).min((elements_each * stride) as u64);
+            for (piece, data) in data.chunks(UPLOAD_BYTES).enumerate() {
+                let offset = (piece * UPLOAD_BYTES) as u64;
+                let length = data.len() as u64;
                 let upload = self.device.buffers(&[(Kind::Upload, length)])?.remove(0);
-                write(self.device, &upload, length, |view| {
-                    if stride == size && !data.is_empty() {
-                        view.copy_from_slice(data);
-                    } else {
-                        view.slice(..).fill(0);
-                        for (at, element) in data.chunks_exact(size).enumerate() {
-                            view.slice(at * stride..at * stride + size).copy_from_slice(element);
-                        }
-                    }
-                })?;
+                write(self.device, &upload, length, |view| view.copy_from_slice(data))?;
                 let mapped = Mapped::default();
                 let submission = self.device.attempt("submit", |raw, queue| {
                     let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -292,7 +285,7 @@ impl Runner<'_> {
                     let bytes = bytes(sliced(part, *binding));
                     (outputs.place(bytes), bytes)
                 }
-                Binding::Whole { .. } => (0, whole.next().map_or(0, |(_, bytes)| *bytes)),
+                Binding::Whole(_) => (0, whole.next().map_or(0, |(_, bytes)| *bytes)),
             });
         }
 
@@ -313,7 +306,7 @@ impl Runner<'_> {
                         let (data, size) = array(&part.inputs[input]);
                         &data[start * size..(start + n) * size]
                     }
-                    Binding::Whole { .. } | Binding::Output(_) => continue,
+                    Binding::Whole(_) | Binding::Output(_) => continue,
                 };
                 let offset = offset as usize;
                 view.slice(offset..offset + data.len()).copy_from_slice(data);
@@ -330,7 +323,7 @@ impl Runner<'_> {
                     let buffer = match binding {
                         Binding::Words | Binding::Array(_) => &input,
                         Binding::Output(_) => &output,
-                        Binding::Whole { .. } => whole.next().map_or(&input, |(buffer, _)| buffer),
+                        Binding::Whole(_) => whole.next().map_or(&input, |(buffer, _)| buffer),
                     };
                     let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                         buffer,
@@ -437,10 +430,4 @@ fn output_places(shader: &Shader, part: &Part<'_>, n: usize) -> (Vec<(usize, usi
         }
     }
     (places, layout.bytes())
-}
-
-/// `data` in pieces of `length` bytes; one empty piece of empty data.
-fn pieces(data: &[u8], length: usize) -> impl Iterator<Item = &[u8]> {
-    let empty: Option<&[u8]> = data.is_empty().then_some(&[]);
-    data.chunks(length).chain(empty)
 }

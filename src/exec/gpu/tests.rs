@@ -2,6 +2,8 @@
 //!
 //! The shaders are written out by hand in the form that `kernel/map` generates, so that these tests stand on their own.
 
+mod kernels;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use super::slices::{Layout, workgroups};
 use super::*;
 use crate::element::Element;
 use crate::kernel::shader::{Binding, ENTRY, GPU_PRELUDE};
+use crate::kernel::{Field, Param, Takes};
 use crate::part::{Input, Output};
 
 /// A GPU, or `None` with the reason printed. Where `FORALL_REQUIRE_GPU=1`, none is a failure.
@@ -104,7 +107,10 @@ fn launch(
     operations: Option<f64>,
     mut part: Part<'_>,
 ) -> Result<Times> {
-    gpu.run_shader(name, shader, operations, &mut part)
+    let field = || Field { name: "table".to_owned(), ty: f32::TYPE };
+    let params = part.inputs.iter().map(|_| Param { field: field(), takes: Takes::Element }).collect();
+    let signature = Signature { name: name.to_owned(), params, outputs: Vec::new() };
+    gpu.run_shader(&signature, shader, operations, &mut part)
 }
 
 /// Values whose products and sums with one another are exact in f32, so that a result has one right value whether or not
@@ -186,7 +192,7 @@ proptest! {
 }
 
 #[test]
-fn vectors_are_packed_and_whole_arrays_have_the_stride_of_wgsl() {
+fn vectors_are_packed_and_whole_arrays_laid_out_as_wgsl_does() {
     let Some(gpu) = shared() else { return };
     let shader = shader(
         "struct Words { base: u32, n: u32, k: i32 }
@@ -204,8 +210,8 @@ inside[forall_i] = select(0u, 1u, sum.x > f32(forall_words.k));",
         &[
             Binding::Words,
             Binding::Array(0),
-            Binding::Whole { input: 1, stride: 16 },
-            Binding::Whole { input: 2, stride: 4 },
+            Binding::Whole(1),
+            Binding::Whole(2),
             Binding::Output(0),
             Binding::Output(1),
         ],
@@ -213,7 +219,7 @@ inside[forall_i] = select(0u, 1u, sum.x > f32(forall_words.k));",
     let n = 1000;
     let p: Vec<[f32; 3]> = exact(3 * n, 3).chunks_exact(3).map(|c| [c[0], c[1], c[2]]).collect();
     for length in [0, 1, 5] {
-        let bodies: Vec<[f32; 3]> = (0..length).map(|j| [j as f32, 2.0, -1.0]).collect();
+        let bodies: Vec<[f32; 4]> = (0..length).map(|j| [j as f32, 2.0, -1.0, f32::NAN]).collect();
         let weights = vec![2.0_f32; length];
         let mut out = vec![[POISON; 3]; n];
         let mut inside = vec![POISON_WORD; n];
@@ -244,13 +250,16 @@ fn a_whole_array_beyond_the_binding_limit_is_refused_and_nothing_written() {
 @group(0) @binding(1) var<storage, read> table: array<f32>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;",
         "out[forall_i] = table[arrayLength(&table) - 1u];",
-        &[Binding::Words, Binding::Whole { input: 0, stride: 4 }, Binding::Output(0)],
+        &[Binding::Words, Binding::Whole(0), Binding::Output(0)],
     );
     let table = exact(17, 4);
     let mut out = [POISON; 100];
     let refused = part(0, 100, [whole(&table)], [output(&mut out)]);
     let error = launch(&gpu, "look", &shader, None, refused).expect_err("68 bytes do not fit 64");
-    assert!(matches!(&error, Error::Unavailable { reason, .. } if reason.contains("68 bytes")), "{error}");
+    assert!(
+        matches!(&error, Error::Unavailable { reason, .. } if reason.contains("`table` takes 68 bytes")),
+        "{error}"
+    );
     assert_eq!(out, [POISON; 100]);
     let runs = part(0, 100, [whole(&table[..16])], [output(&mut out)]);
     launch(&gpu, "look", &shader, None, runs).expect("64 bytes fit");
@@ -266,7 +275,7 @@ fn a_large_whole_array_goes_up_in_pieces() {
 @group(0) @binding(1) var<storage, read> table: array<u32>;
 @group(0) @binding(2) var<storage, read_write> out: array<u32>;",
         "let length = arrayLength(&table); out[forall_i] = table[forall_i * (length / forall_words.n)] + table[length - 1u];",
-        &[Binding::Words, Binding::Whole { input: 0, stride: 4 }, Binding::Output(0)],
+        &[Binding::Words, Binding::Whole(0), Binding::Output(0)],
     );
     // 64 MiB a piece: one piece and three elements.
     let table: Vec<u32> = (0..(16 << 20) + 3).collect();
