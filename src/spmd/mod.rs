@@ -1,5 +1,6 @@
 //! WGSL on the lanes of a CPU: naga IR → SPMD IR → block interpreter.
 
+pub(crate) mod block;
 pub(crate) mod ir;
 pub(crate) mod lower;
 pub(crate) mod math;

@@ -1,0 +1,121 @@
+//! The storage of one run: slots of lane values, the bound buffers, and which lanes are active.
+//!
+//! Plain data. The pointers in it are made in `run` and read in `kernels`; nothing here looks through them.
+
+use crate::spmd::ir::LANES;
+
+/// Chunks of [`LANES`] lanes in the largest block.
+pub(super) const MAX_CHUNKS: usize = 64;
+
+/// Bytes of a chunk of words, and so the distance between two chunks of a slot.
+pub(super) const CHUNK_BYTES: usize = 4 * LANES;
+
+/// One chunk of lane values. Bools take one bit a lane: 32 chunks of lanes in one of these.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Chunk(pub [u32; LANES]);
+
+/// The lanes that are active.
+#[derive(Clone)]
+pub(super) struct Active {
+    /// One bit a lane, one element a chunk; zero for chunks that are not in the list.
+    pub bits: [u16; MAX_CHUNKS],
+    /// The chunks with an active lane, ascending, as byte offsets into a slot of words.
+    list: [u16; MAX_CHUNKS],
+    len: usize,
+    /// Whether every lane of every chunk of the block is active.
+    pub full: bool,
+}
+
+impl Active {
+    /// The first `lanes` lanes of a block.
+    pub(super) fn first(lanes: usize) -> Self {
+        let mut active =
+            Self { bits: [0; MAX_CHUNKS], list: [0; MAX_CHUNKS], len: lanes.div_ceil(LANES), full: false };
+        for chunk in 0..active.len {
+            active.bits[chunk] =
+                if lanes - chunk * LANES >= LANES { u16::MAX } else { (1 << (lanes - chunk * LANES)) - 1 };
+            active.list[chunk] = (chunk * CHUNK_BYTES) as u16;
+        }
+        active.full = lanes.is_multiple_of(LANES);
+        active
+    }
+
+    /// The chunks with an active lane, as byte offsets into a slot of words.
+    pub(super) fn list(&self) -> &[u16] {
+        &self.list[..self.len]
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) fn clear(&mut self) {
+        for &offset in &self.list[..self.len] {
+            self.bits[offset as usize / CHUNK_BYTES] = 0;
+        }
+        self.len = 0;
+        self.full = false;
+    }
+
+    /// Replaces the bits of each active chunk by `f(chunk, bits)`, a subset of them.
+    #[inline(always)]
+    pub(super) fn narrow(&mut self, mut f: impl FnMut(usize, u16) -> u16) {
+        let mut len = 0;
+        let mut removed = 0;
+        for at in 0..self.len {
+            let offset = self.list[at];
+            let chunk = offset as usize / CHUNK_BYTES % MAX_CHUNKS;
+            let before = self.bits[chunk];
+            let bits = f(chunk, before) & before;
+            removed |= before ^ bits;
+            self.bits[chunk] = bits;
+            self.list[len] = offset;
+            len += usize::from(bits != 0);
+        }
+        self.len = len;
+        self.full &= removed == 0;
+    }
+
+    /// Activates the lanes of `bits`, which are lanes of a block of `chunks` full chunks, too.
+    pub(super) fn widen(&mut self, bits: &[u16; MAX_CHUNKS], chunks: usize) {
+        let mut len = 0;
+        let mut all = u16::MAX;
+        for chunk in 0..chunks {
+            let bits = self.bits[chunk] | bits[chunk];
+            self.bits[chunk] = bits;
+            self.list[len] = (chunk * CHUNK_BYTES) as u16;
+            len += usize::from(bits != 0);
+            all &= bits;
+        }
+        self.len = len;
+        self.full = all == u16::MAX;
+    }
+}
+
+/// The words of a bound buffer.
+#[derive(Clone, Copy)]
+pub(super) struct Words {
+    /// Writable only where `writable`.
+    pub words: *mut u32,
+    pub len: usize,
+}
+
+/// What a kernel sees besides its own instruction.
+pub(super) struct Context {
+    /// Where each slot is at present.
+    pub slots: *mut *mut u8,
+    /// Where each slot is when it is not aimed at a buffer.
+    pub homes: *const *mut u8,
+    /// The bound buffers.
+    pub buffers: *const Words,
+    /// The invocation in lane 0.
+    pub first: u32,
+    /// Chunks of this block.
+    pub chunks: u32,
+    /// Chunks of the largest block of this run: the pitch of per-invocation arrays.
+    pub pitch: u32,
+    /// Invocations of the whole run.
+    pub invocations: u32,
+    pub active: Active,
+}

@@ -1,0 +1,363 @@
+//! Copies, merges, loads and stores over chunks, and the values that stand for a lane's place.
+//!
+//! Every index is checked here, as a number, before an address is made of it: outside a buffer a load gives 0 and a store
+//! does nothing, whatever the index.
+
+use fearless_simd::{Simd, mask32x16, prelude::*, u32x16};
+
+use super::{Body, Instr, Kernel, Lane, P, Special, Target, U, map1, update};
+use crate::spmd::block::frame::{CHUNK_BYTES, Context, Words};
+use crate::spmd::ir::LANES;
+
+/// The kernel of what is not an operation of the IR.
+pub(super) fn special<T: Target>(special: Special) -> Kernel {
+    match special {
+        Special::CopyWords => T::entry::<CopyWords>(),
+        Special::CopyBits => T::entry::<CopyBits>(),
+        Special::MergeWords => T::entry::<MergeWords>(),
+        Special::MergeBits => T::entry::<MergeBits>(),
+        Special::First => T::entry::<First>(),
+        Special::LocalId => T::entry::<LocalId>(),
+        Special::WorkgroupId => T::entry::<WorkgroupId>(),
+        Special::NumWorkgroups => T::entry::<NumWorkgroups>(),
+        Special::Length => T::entry::<Length>(),
+        Special::Spread => T::entry::<Spread>(),
+        Special::LoadOne => T::entry::<LoadOne>(),
+        Special::LoadAim => T::entry::<LoadAim>(),
+        Special::LoadRow => T::entry::<LoadRow>(),
+        Special::LoadStrided => T::entry::<LoadStrided>(),
+        Special::Gather => T::entry::<Gather>(),
+        Special::StoreAim => T::entry::<StoreAim>(),
+        Special::StoreRow => T::entry::<StoreRow>(),
+        Special::StoreStrided => T::entry::<StoreStrided>(),
+        Special::Scatter => T::entry::<Scatter>(),
+        Special::LoadArray => T::entry::<LoadArray>(),
+        Special::StoreArray => T::entry::<StoreArray>(),
+        Special::ZeroArray => T::entry::<ZeroArray>(),
+        Special::SelectBits => T::entry::<super::ops::SelectBits>(),
+    }
+}
+
+macro_rules! body {
+    ($(#[$doc:meta])* $name:ident: |$simd:ident, $context:ident, $instr:ident, $list:ident| $body:expr) => {
+        $(#[$doc])*
+        struct $name;
+
+        impl Body for $name {
+            #[inline(always)]
+            unsafe fn run<S: Simd>($simd: S, $context: &Context, $instr: &Instr, $list: &[u16]) {
+                // SAFETY: the caller keeps the facts at the head of `kernels`; addresses made here are commented.
+                unsafe { $body }
+            }
+        }
+    };
+}
+
+type Row = [u32; LANES];
+
+impl Words {
+    /// The word at `index`, or 0 outside.
+    #[inline(always)]
+    unsafe fn get(self, index: u32) -> u32 {
+        // SAFETY: the second fact, after the check.
+        if (index as usize) < self.len { unsafe { self.words.add(index as usize).read() } } else { 0 }
+    }
+
+    /// Writes the word at `index`, nothing outside.
+    #[inline(always)]
+    unsafe fn set(self, index: u32, value: u32) {
+        if (index as usize) < self.len {
+            // SAFETY: the second fact, after the check.
+            unsafe { self.words.add(index as usize).write(value) }
+        }
+    }
+
+    /// Whether `first, first + stride, …`, that many, are all inside without wrapping.
+    #[inline(always)]
+    fn holds(self, first: u32, stride: u32, count: u32) -> bool {
+        let last = u64::from(first) + u64::from(stride) * (u64::from(count) - 1);
+        last < self.len as u64 && last <= u64::from(u32::MAX)
+    }
+}
+
+impl Instr {
+    #[inline(always)]
+    unsafe fn buffer(&self, context: &Context) -> Words {
+        // SAFETY: the second fact.
+        unsafe { context.buffers.add(self.imm[0] as usize).read() }
+    }
+
+    /// Lane 0 of an operand of one chunk.
+    #[inline(always)]
+    unsafe fn scalar(&self, context: &Context, at: usize) -> u32 {
+        // SAFETY: the first fact.
+        unsafe { self.arg(context, at).0.cast::<u32>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn splat<S: Simd>(&self, simd: S, context: &Context, value: u32) {
+        // SAFETY: the first fact.
+        unsafe { U::store(u32x16::splat(simd, value), self.dst(context), 0) }
+    }
+}
+
+#[inline(always)]
+fn bits_at(context: &Context, at: usize) -> u16 {
+    context.active.bits[at / CHUNK_BYTES % context.active.bits.len()]
+}
+
+#[inline(always)]
+fn lane_numbers<S: Simd>(simd: S) -> u32x16<S> {
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].simd_into(simd)
+}
+
+/// Calls `f` with each set bit's number, ascending: the highest active lane has the last word.
+#[inline(always)]
+fn for_lanes(mut bits: u16, mut f: impl FnMut(usize)) {
+    while bits != 0 {
+        f(bits.trailing_zeros() as usize);
+        bits &= bits - 1;
+    }
+}
+
+body!(CopyWords: |simd, context, instr, list| {
+    map1::<S, U, U>(simd, context, instr, list, #[inline(always)] |a| a);
+});
+body!(CopyBits: |simd, context, instr, list| {
+    map1::<S, P, P>(simd, context, instr, list, #[inline(always)] |a| a);
+});
+body!(MergeWords: |simd, context, instr, list| {
+    update::<S, U>(simd, context, instr, list, #[inline(always)] |at, old, new| {
+        mask32x16::from_bitmask(simd, u64::from(bits_at(context, at))).select(new, old)
+    });
+});
+body!(MergeBits: |simd, context, instr, list| {
+    update::<S, P>(simd, context, instr, list, #[inline(always)] |at, old, new| {
+        let bits = bits_at(context, at);
+        (new & bits) | (old & !bits)
+    });
+});
+
+body!(First: |simd, context, instr, _list| instr.splat(simd, context, context.first));
+body!(NumWorkgroups: |simd, context, instr, _list| {
+    instr.splat(simd, context, context.invocations.div_ceil(instr.imm[0]));
+});
+body!(Length: |simd, context, instr, _list| {
+    let words = u32::try_from(instr.buffer(context).len).unwrap_or(u32::MAX);
+    instr.splat(simd, context, words.saturating_sub(instr.imm[1]) / instr.scalar(context, 0));
+});
+body!(LocalId: |simd, context, instr, list| {
+    let dst = instr.dst(context);
+    for &at in list {
+        let row: Row = std::array::from_fn(|lane| (context.first + u32::from(at) / 4 + lane as u32) % instr.imm[0]);
+        U::store(row.simd_into(simd), dst, at as usize);
+    }
+});
+body!(WorkgroupId: |simd, context, instr, list| {
+    let dst = instr.dst(context);
+    for &at in list {
+        let row: Row = std::array::from_fn(|lane| (context.first + u32::from(at) / 4 + lane as u32) / instr.imm[0]);
+        U::store(row.simd_into(simd), dst, at as usize);
+    }
+});
+body!(Spread: |simd, context, instr, list| {
+    let dst = instr.dst(context);
+    let stride = instr.imm[0];
+    let row = u32x16::splat(simd, instr.scalar(context, 0)) + lane_numbers(simd) * u32x16::splat(simd, stride);
+    for &at in list {
+        // A chunk's byte offset is four times its first lane.
+        U::store(row + u32x16::splat(simd, (u32::from(at) / 4).wrapping_mul(stride)), dst, at as usize);
+    }
+});
+
+body!(LoadOne: |simd, context, instr, _list| {
+    let value = instr.buffer(context).get(instr.scalar(context, 0));
+    instr.splat(simd, context, value);
+});
+body!(LoadAim: |simd, context, instr, list| {
+    let buffer = instr.buffer(context);
+    let first = instr.scalar(context, 0);
+    let slot = context.slots.add(instr.dst as usize);
+    if buffer.holds(first, 1, context.chunks * LANES as u32) {
+        // As many words as the block has lanes lie inside the buffer, which nobody writes.
+        slot.write(buffer.words.add(first as usize).cast());
+    } else {
+        slot.write(context.homes.add(instr.dst as usize).read());
+        load_strided(simd, context, instr, list, 1);
+    }
+});
+body!(LoadRow: |simd, context, instr, list| load_strided(simd, context, instr, list, 1));
+body!(LoadStrided: |simd, context, instr, list| {
+    // A constant stride becomes shuffles.
+    match instr.imm[1] {
+        2 => load_strided(simd, context, instr, list, 2),
+        3 => load_strided(simd, context, instr, list, 3),
+        4 => load_strided(simd, context, instr, list, 4),
+        stride => load_strided(simd, context, instr, list, stride),
+    }
+});
+body!(Gather: |simd, context, instr, list| {
+    let buffer = instr.buffer(context);
+    let (index, varies) = instr.arg(context, 0);
+    let dst = instr.dst(context);
+    for &at in list {
+        let at = usize::from(at);
+        let index: Row = U::load(simd, index, at & varies).into();
+        let mut row = [0; LANES];
+        for lane in 0..LANES {
+            row[lane] = buffer.get(index[lane]);
+        }
+        U::store(row.simd_into(simd), dst, at);
+    }
+});
+
+body!(StoreAim: |_simd, context, instr, _list| {
+    let buffer = instr.buffer(context);
+    let first = instr.scalar(context, 0);
+    let entry = instr.dst as usize;
+    let aim = context.active.full && buffer.holds(first, 1, context.chunks * LANES as u32);
+    // In bounds as in `LoadAim`; every word is written, because every lane is active.
+    let target = if aim { buffer.words.add(first as usize).cast() } else { context.homes.add(entry).read() };
+    context.slots.add(entry).write(target);
+});
+body!(StoreRow: |simd, context, instr, list| {
+    let value = instr.args[1].entry as usize;
+    // What `StoreAim` aimed at this store is already where it belongs.
+    if context.slots.add(value).read() == context.homes.add(value).read() || instr.imm[1] == 0 {
+        store_strided(simd, context, instr, list, 1);
+    }
+});
+body!(StoreStrided: |simd, context, instr, list| match instr.imm[1] {
+    2 => store_strided(simd, context, instr, list, 2),
+    3 => store_strided(simd, context, instr, list, 3),
+    4 => store_strided(simd, context, instr, list, 4),
+    stride => store_strided(simd, context, instr, list, stride),
+});
+body!(Scatter: |simd, context, instr, list| {
+    let buffer = instr.buffer(context);
+    let (index, index_varies) = instr.arg(context, 0);
+    let (value, value_varies) = instr.arg(context, 1);
+    for &at in list {
+        let at = usize::from(at);
+        let index: Row = U::load(simd, index, at & index_varies).into();
+        let value: Row = U::load(simd, value, at & value_varies).into();
+        for_lanes(bits_at(context, at), #[inline(always)] |lane| buffer.set(index[lane], value[lane]));
+    }
+});
+
+/// # Safety
+/// As [`Kernel`].
+#[inline(always)]
+unsafe fn load_strided<S: Simd>(simd: S, context: &Context, instr: &Instr, list: &[u16], stride: u32) {
+    // SAFETY: the facts; `holds` covers every lane of the block, `get` checks each word.
+    unsafe {
+        let buffer = instr.buffer(context);
+        let first = instr.scalar(context, 0);
+        let dst = instr.dst(context);
+        let inside = buffer.holds(first, stride, context.chunks * LANES as u32);
+        for &at in list {
+            let lane = u32::from(at) / 4;
+            if stride == 1 && inside {
+                let row = U::load(simd, buffer.words.add(first as usize).cast::<u8>(), at as usize);
+                U::store(row, dst, at as usize);
+                continue;
+            }
+            let mut row = [0; LANES];
+            if inside {
+                let words = buffer.words.add(first as usize + lane as usize * stride as usize);
+                for (lane, word) in row.iter_mut().enumerate() {
+                    *word = words.add(lane * stride as usize).read();
+                }
+            } else {
+                for (at, word) in row.iter_mut().enumerate() {
+                    *word = buffer.get(first.wrapping_add((lane + at as u32).wrapping_mul(stride)));
+                }
+            }
+            U::store(row.simd_into(simd), dst, at as usize);
+        }
+    }
+}
+
+/// # Safety
+/// As [`Kernel`].
+#[inline(always)]
+unsafe fn store_strided<S: Simd>(simd: S, context: &Context, instr: &Instr, list: &[u16], stride: u32) {
+    // SAFETY: the facts; `holds` covers every lane of the block, `set` checks each word.
+    unsafe {
+        let buffer = instr.buffer(context);
+        let first = instr.scalar(context, 0);
+        let (value, varies) = instr.arg(context, 1);
+        let inside = buffer.holds(first, stride, context.chunks * LANES as u32);
+        for &at in list {
+            let lane = u32::from(at) / 4;
+            let at = usize::from(at);
+            let row = U::load(simd, value, at & varies);
+            let bits = bits_at(context, at);
+            if inside && bits == u16::MAX {
+                if stride == 1 {
+                    U::store(row, buffer.words.add(first as usize).cast::<u8>(), at);
+                    continue;
+                }
+                let row: Row = row.into();
+                let words = buffer.words.add(first as usize + lane as usize * stride as usize);
+                for (lane, word) in row.iter().enumerate() {
+                    words.add(lane * stride as usize).write(*word);
+                }
+            } else {
+                let row: Row = row.into();
+                for_lanes(
+                    bits,
+                    #[inline(always)]
+                    |at| {
+                        buffer.set(first.wrapping_add((lane + at as u32).wrapping_mul(stride)), row[at]);
+                    },
+                );
+            }
+        }
+    }
+}
+
+// A per-invocation array holds element e of chunk c at chunk `e * pitch + c`.
+
+body!(LoadArray: |simd, context, instr, list| {
+    let (array, _) = instr.arg(context, 0);
+    let (index, varies) = instr.arg(context, 1);
+    let dst = instr.dst(context);
+    let (words, pitch) = (instr.imm[0], context.pitch as usize * CHUNK_BYTES);
+    for &at in list {
+        let at = usize::from(at);
+        let index: Row = U::load(simd, index, at & varies).into();
+        let mut row = [0; LANES];
+        for lane in 0..LANES {
+            if index[lane] < words {
+                row[lane] = array.add(index[lane] as usize * pitch + at).cast::<u32>().add(lane).read();
+            }
+        }
+        U::store(row.simd_into(simd), dst, at);
+    }
+});
+body!(StoreArray: |simd, context, instr, list| {
+    let array = instr.dst(context);
+    let (index, index_varies) = instr.arg(context, 0);
+    let (value, value_varies) = instr.arg(context, 1);
+    let (words, pitch) = (instr.imm[0], context.pitch as usize * CHUNK_BYTES);
+    for &at in list {
+        let at = usize::from(at);
+        let index: Row = U::load(simd, index, at & index_varies).into();
+        let value: Row = U::load(simd, value, at & value_varies).into();
+        for_lanes(bits_at(context, at), #[inline(always)] |lane| {
+            if index[lane] < words {
+                array.add(index[lane] as usize * pitch + at).cast::<u32>().add(lane).write(value[lane]);
+            }
+        });
+    }
+});
+body!(ZeroArray: |simd, context, instr, list| {
+    let array = instr.dst(context);
+    for word in 0..instr.imm[0] as usize {
+        for &at in list {
+            let element = array.add(word * context.pitch as usize * CHUNK_BYTES);
+            U::store(u32x16::splat(simd, 0), element, at as usize);
+        }
+    }
+});
