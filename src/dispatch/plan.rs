@@ -86,6 +86,21 @@ pub struct Plan {
     pub entries: [Entry; 3],
 }
 
+impl Plan {
+    /// The same plan after the GPU failed: `backend` runs the loop instead.
+    pub(crate) fn without_gpu(mut self, backend: Backend, why: Exclusion) -> Self {
+        self.backend = backend;
+        for entry in &mut self.entries {
+            if entry.backend == Backend::Gpu {
+                entry.verdict = Verdict::Excluded(why);
+            } else if entry.backend == backend {
+                entry.verdict = Verdict::Chosen;
+            }
+        }
+        self
+    }
+}
+
 /// Everything a decision depends on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Question<'a> {
