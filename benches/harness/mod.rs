@@ -6,8 +6,12 @@
 //!
 //! `cargo bench` measures. With `--test` (or under `cargo test --benches`) every row runs once, on small sizes, and only the answers count.
 
+#![allow(dead_code, reason = "each bench uses its own part of the harness")]
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
+
+use forall::{Backend, Dispatcher, Element, IntoArgs, Kernel, Policy};
 
 /// How long the rounds of one table take together, at most, and how many rounds there are at least.
 const BUDGET: Duration = Duration::from_secs(4);
@@ -28,7 +32,7 @@ pub fn sizes(measured: &[usize]) -> Vec<usize> {
 }
 
 /// One contender.
-pub struct Row<'a> {
+struct Row<'a> {
     name: String,
     run: Box<dyn FnMut() + 'a>,
 }
@@ -48,9 +52,49 @@ impl<'a> Table<'a> {
     }
 
     /// Adds a contender; `run` does the whole loop once, and asserts its own answer the first time.
-    pub fn row(&mut self, name: &str, run: impl FnMut() + 'a) -> &mut Self {
+    pub fn row(&mut self, name: &str, run: impl FnMut() + 'a) {
         self.rows.push(Row { name: name.to_owned(), run: Box::new(run) });
-        self
+    }
+
+    /// Adds a kernel with one output; `check` sees the first answer.
+    pub fn kernel<A, T>(
+        &mut self,
+        name: &str,
+        forall: &'a Dispatcher,
+        kernel: &'a Kernel,
+        args: A,
+        poison: T,
+        check: impl Fn(&[T]) + 'a,
+    ) where
+        A: IntoArgs<'a> + Copy + 'a,
+        T: Element,
+    {
+        let (mut out, mut checked) = (vec![poison; self.n], false);
+        self.row(name, move || {
+            forall.run(kernel, args, &mut out).unwrap_or_else(|error| panic!("{error}"));
+            if !checked {
+                check(&out);
+                checked = true;
+            }
+        });
+    }
+
+    /// Adds a plain function that fills one output; `check` sees the first answer.
+    pub fn function<T: Element>(
+        &mut self,
+        name: &str,
+        poison: T,
+        mut run: impl FnMut(&mut [T]) + 'a,
+        check: impl Fn(&[T]) + 'a,
+    ) {
+        let (mut out, mut checked) = (vec![poison; self.n], false);
+        self.row(name, move || {
+            run(black_box(&mut out));
+            if !checked {
+                check(&out);
+                checked = true;
+            }
+        });
     }
 
     /// Measures and prints. Ratios are against the first row (`naive scalar`) and against the row named `reference`.
@@ -134,7 +178,44 @@ pub fn random(n: usize, seed: u64, low: f32, high: f32) -> Vec<f32> {
         .collect()
 }
 
-/// Keeps an output alive.
-pub fn keep<T: ?Sized>(value: &mut T) {
-    black_box(value);
+/// Hides a value from the optimiser, so that a loop over it is not moved out of the timing.
+pub fn opaque<T>(value: T) -> T {
+    black_box(value)
+}
+
+/// The dispatchers to measure: each CPU backend, and the GPU where there is one.
+pub fn backends() -> Vec<(&'static str, Dispatcher)> {
+    let only = |backend| Dispatcher::new().with_policy(Policy::Only(backend));
+    let mut all = vec![("WGSL on simd", only(Backend::Simd)), ("WGSL on threads", only(Backend::Threads))];
+    let probe = Kernel::map("fn probe(x: f32) -> f32 { return x; }").expect("valid WGSL");
+    let gpu = only(Backend::Gpu);
+    match gpu.plan(&probe, &[0.0_f32], &mut [0.0_f32]) {
+        Ok(_) => all.push(("WGSL on gpu", gpu)),
+        Err(error) => skipped(&error.to_string()),
+    }
+    all
+}
+
+/// The one-thread dispatcher that closures are measured on.
+pub fn one_thread() -> Dispatcher {
+    Dispatcher::new().with_policy(Policy::Only(Backend::Simd))
+}
+
+fn skipped(reason: &str) {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| println!("no GPU row: {reason}"));
+}
+
+/// Asserts that every element of `got` is within `bound(expected)` of `expected`.
+pub fn close(what: &str, got: &[f32], expected: &[f32], bound: impl Fn(f32) -> f32) {
+    assert_eq!(got.len(), expected.len(), "{what}: length");
+    for (i, (&g, &e)) in got.iter().zip(expected).enumerate() {
+        assert!((g - e).abs() <= bound(e), "{what}: element {i} is {g}, expected {e} within {}", bound(e));
+    }
+}
+
+/// Asserts that at most one in `one_in` elements differs: for results that jump where a rounding decides a branch.
+pub fn nearly_equal(what: &str, got: &[u32], expected: &[u32], one_in: usize) {
+    let differing = got.iter().zip(expected).filter(|(g, e)| g != e).count();
+    assert!(differing * one_in <= got.len(), "{what}: {differing} of {} elements differ", got.len());
 }

@@ -87,7 +87,7 @@ impl Dispatcher {
     ///
     /// # Cost
     /// Under a microsecond besides the loop itself, once the kernel has run with parameters bound in this way; the first such call compiles.
-    pub fn run<'a>(&self, kernel: &Kernel, args: impl IntoArgs<'a>, outputs: impl IntoOutputs<'a>) -> Result<Report> {
+    pub fn run<'a, 'b>(&self, kernel: &Kernel, args: impl IntoArgs<'a>, outputs: impl IntoOutputs<'b>) -> Result<Report> {
         let part = launch::check(kernel.signature(), args.into_args(), outputs.into_outputs())?;
         let (plan, compile) = self.decide(kernel, &part)?;
         self.execute(kernel, part, plan, compile)
@@ -97,7 +97,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// As `run`, except those that only running can find.
-    pub fn plan<'a>(&self, kernel: &Kernel, args: impl IntoArgs<'a>, outputs: impl IntoOutputs<'a>) -> Result<Plan> {
+    pub fn plan<'a, 'b>(&self, kernel: &Kernel, args: impl IntoArgs<'a>, outputs: impl IntoOutputs<'b>) -> Result<Plan> {
         let part = launch::check(kernel.signature(), args.into_args(), outputs.into_outputs())?;
         self.decide(kernel, &part).map(|(plan, _)| plan)
     }
