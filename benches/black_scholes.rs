@@ -83,7 +83,13 @@ mod hand {
             ((shifted & i32x16::splat(simd, 0x007f_ffff)) + i32x16::splat(simd, 0x3f35_04f3)).bitcast();
         let f = m - c(1.0);
         let p = [
-            -1.151_461e-1, 1.167_699_9e-1, -1.242_014_1e-1, 1.424_932_3e-1, -1.666_805_7e-1, 2.000_071_5e-1, -2.499_999_4e-1,
+            -1.151_461e-1,
+            1.167_699_9e-1,
+            -1.242_014_1e-1,
+            1.424_932_3e-1,
+            -1.666_805_7e-1,
+            2.000_071_5e-1,
+            -2.499_999_4e-1,
             3.333_333_1e-1,
         ]
         .into_iter()
@@ -104,10 +110,20 @@ mod hand {
     }
 
     #[inline(always)]
-    fn chunk<S: Simd>(simd: S, spot: &[f32], strike: &[f32], years: &[f32], call: &mut [f32], put: &mut [f32]) {
+    fn chunk<S: Simd>(
+        simd: S,
+        spot: &[f32],
+        strike: &[f32],
+        years: &[f32],
+        call: &mut [f32],
+        put: &mut [f32],
+    ) {
         let c = |v: f32| f32x16::splat(simd, v);
-        let (s, x, t) =
-            (f32x16::from_slice(simd, spot), f32x16::from_slice(simd, strike), f32x16::from_slice(simd, years));
+        let (s, x, t) = (
+            f32x16::from_slice(simd, spot),
+            f32x16::from_slice(simd, strike),
+            f32x16::from_slice(simd, years),
+        );
         let spread = c(VOLATILITY) * t.sqrt();
         let d1 = t.mul_add(c(RATE + 0.5 * VOLATILITY * VOLATILITY), ln(simd, s / x)) / spread;
         let discounted = x * exp(simd, c(-RATE) * t);
@@ -117,7 +133,14 @@ mod hand {
     }
 
     #[inline(always)]
-    fn body<S: Simd>(simd: S, spot: &[f32], strike: &[f32], years: &[f32], call: &mut [f32], put: &mut [f32]) {
+    fn body<S: Simd>(
+        simd: S,
+        spot: &[f32],
+        strike: &[f32],
+        years: &[f32],
+        call: &mut [f32],
+        put: &mut [f32],
+    ) {
         simd.vectorize(
             #[inline(always)]
             || {
@@ -153,7 +176,8 @@ fn main() {
     let (rate, volatility) = (opaque(RATE), opaque(VOLATILITY));
 
     for n in sizes(&[1_000, 100_000, 1_000_000]) {
-        let (spot, strike, years) = (random(n, 1, 5.0, 30.0), random(n, 2, 1.0, 100.0), random(n, 3, 0.25, 10.0));
+        let (spot, strike, years) =
+            (random(n, 1, 5.0, 30.0), random(n, 2, 1.0, 100.0), random(n, 3, 0.25, 10.0));
         let (mut call, mut put) = (vec![0.0; n], vec![0.0; n]);
         naive(&spot, &strike, &years, &mut call, &mut put);
         let (s, x, t, call, put) = (&spot[..], &strike[..], &years[..], &call[..], &put[..]);
@@ -185,7 +209,9 @@ fn main() {
             let wgsl = &wgsl;
             row(
                 name,
-                Box::new(move |c, p| drop(forall.run(wgsl, (s, x, t, rate, volatility), (c, p)).expect("runs"))),
+                Box::new(move |c, p| {
+                    drop(forall.run(wgsl, (s, x, t, rate, volatility), (c, p)).expect("runs"))
+                }),
             );
         }
         table.print("hand-written");

@@ -65,7 +65,8 @@ mod hand {
                 let c = |v: f32| f32x16::splat(simd, v);
                 let mut pixel = 0;
                 for chunk in out.chunks_mut(16) {
-                    let points: [(f32, f32); 16] = std::array::from_fn(|lane| point(pixel + lane as u32, width, height));
+                    let points: [(f32, f32); 16] =
+                        std::array::from_fn(|lane| point(pixel + lane as u32, width, height));
                     pixel += 16;
                     let cx = f32x16::from_slice(simd, &points.map(|p| p.0));
                     let cy = f32x16::from_slice(simd, &points.map(|p| p.1));
@@ -100,7 +101,8 @@ fn main() {
     let scalar = Kernel::scalar("mandelbrot", escape);
     let (one, all) = (one_thread(), backends());
 
-    let pictures: &[(u32, u32)] = if testing() { &[(1, 1), (17, 5), (64, 33)] } else { &[(256, 256), (1024, 1024)] };
+    let pictures: &[(u32, u32)] =
+        if testing() { &[(1, 1), (17, 5), (64, 33)] } else { &[(256, 256), (1024, 1024)] };
     for &(width, height) in pictures {
         let n = (width * height) as usize;
         let mut expected = vec![0; n];

@@ -38,7 +38,8 @@ fn hand_written(bodies: &[[f32; 4]], out: &mut [[f32; 3]]) {
                 let c = |v: f32| f32x16::splat(simd, v);
                 for (chunk, own) in out.chunks_mut(16).zip(bodies.chunks(16)) {
                     let lane = |k: usize| {
-                        let lanes: [f32; 16] = std::array::from_fn(|i| own.get(i).map_or(0.0, |body| body[k]));
+                        let lanes: [f32; 16] =
+                            std::array::from_fn(|i| own.get(i).map_or(0.0, |body| body[k]));
                         f32x16::from_slice(simd, &lanes)
                     };
                     let (px, py, pz) = (lane(0), lane(1), lane(2));

@@ -6,6 +6,8 @@ mod cpu;
 mod element;
 mod error;
 #[allow(dead_code, reason = "under construction")]
+mod dispatch;
+#[allow(dead_code, reason = "under construction")]
 mod exec;
 #[allow(dead_code, reason = "under construction")]
 mod kernel;
@@ -18,11 +20,13 @@ mod spmd;
 
 pub use backend::{Backend, Policy, UnknownBackend};
 pub use cpu::CpuLevel;
+pub use dispatch::{Dispatcher, Entry, Exclusion, Plan, Report, Verdict};
 pub use element::{Element, ElementType, Scalar};
 pub use error::{Error, Result};
 #[cfg(feature = "gpu")]
 pub use exec::gpu::{AdapterFact, adapters};
 pub use exec::threads::pool_threads;
+pub use exec::Times;
 pub use kernel::{Chunk, ChunkBuilder, Field, Kernel, Param, Signature, Takes};
 pub use launch::{Arg, Args, IntoArg, IntoArgs, IntoOutput, IntoOutputs, OutputArg, OutputArgs};
 pub use part::Index;

@@ -134,7 +134,12 @@ impl<'a> Table<'a> {
         println!("\n{}  n = {}  ({} rounds)", self.title, self.n, samples[0].len());
         println!(
             "  {:<26} {:>12} {:>12} {:>9} {:>10} {:>14}",
-            "", "per call", "ns/element", "GB/s", "vs naive", format!("vs {reference}")
+            "",
+            "per call",
+            "ns/element",
+            "GB/s",
+            "vs naive",
+            format!("vs {reference}")
         );
         for (row, &ns) in self.rows.iter().zip(&medians) {
             let per = ns / self.n.max(1) as f64;

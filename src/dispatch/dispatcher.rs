@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::machine::Cpu;
-use super::model::Work;
+use super::model::{self, Work};
 use super::plan::{self, Exclusion, Plan, Question};
 use super::report::Report;
 use crate::backend::{Backend, Policy};
 use crate::error::{Error, Result};
-use crate::exec::{Times, simd, threads};
+use crate::exec::threads::Threads;
+use crate::exec::{Times, simd};
 use crate::kernel::Kernel;
 use crate::launch::{self, IntoArgs, IntoOutputs};
 use crate::part::Part;
@@ -42,9 +43,6 @@ pub struct Dispatcher {
 static SPENT_NS: AtomicU64 = AtomicU64::new(0);
 /// What measuring the CPU costs, roughly.
 const MEASURE_NS: f64 = 5e6;
-/// What opening a GPU costs, roughly: loading the driver dominates.
-#[cfg(feature = "gpu")]
-const OPEN_GPU_NS: f64 = 300e6;
 
 impl Dispatcher {
     /// A dispatcher with the policy of `FORALL_BACKEND` (`auto`, `gpu`, `simd`, `threads`), [`Policy::Auto`] where that is not set.
@@ -105,85 +103,59 @@ impl Dispatcher {
     /// The plan, and the time it took to compile the kernel for the CPU if this was its first call of this shape.
     fn decide(&self, kernel: &Kernel, part: &Part<'_>) -> Result<(Plan, Duration)> {
         let policy = self.policy()?;
-        let prepared = kernel.prepare(part)?;
-        let pool = threads::count();
-        let assumed = Cpu::assumed(pool);
-        let mut work = Work::of(kernel, part, &assumed)?;
+        let pool = Threads::global()?;
+        let nested = Threads::inside();
+        let compile = kernel.prepare(part.shape())?;
+        let work = Work::of(kernel, part)?;
 
         // Rent or buy: assume until the loops so far were worth measuring.
-        let rough = super::model::simd(&assumed, &work, part.n as f64);
-        let spent = SPENT_NS.load(Ordering::Relaxed) as f64 + rough;
-        SPENT_NS.fetch_add(rough as u64, Ordering::Relaxed);
-        let cpu = if spent < MEASURE_NS || threads::inside() { assumed } else { *Cpu::measured() };
-        work.compute_ns *= cpu.op_ns / assumed.op_ns;
+        let assumed = Cpu::assumed(pool.count());
+        let rough = model::simd(&assumed, &work, part.n as f64);
+        let spent = SPENT_NS.fetch_add(rough as u64, Ordering::Relaxed) as f64 + rough;
+        let cpu = if spent < MEASURE_NS || nested { &assumed } else { Cpu::measured(pool) };
 
-        let threads = match (threads::inside(), pool) {
+        let threads = match (nested, pool.count()) {
             (true, _) => Some(Exclusion::Nested),
             (false, 1) => Some(Exclusion::OneThread),
             (false, _) => None,
         };
-        let gpu = self.gpu(kernel, policy, spent);
-        let question = Question { policy, work, n: part.n, cpu: &cpu, threads, gpu: gpu.view() };
-        match plan::plan(&question) {
-            Ok(plan) => Ok((plan, prepared)),
-            Err(exclusion) => Err(Error::Unavailable {
-                kernel: kernel.name().to_owned(),
-                backend: match policy {
-                    Policy::Only(backend) => backend,
-                    Policy::Auto => Backend::Simd,
-                },
-                reason: gpu.reason().unwrap_or_else(|| exclusion.to_string()),
-            }),
-        }
+        let gpu = gpu::look(kernel, policy, nested, spent);
+        let question = Question { policy, work, n: part.n, cpu, threads, gpu: gpu.view() };
+        let plan = plan::plan(&question).map_err(|exclusion| Error::Unavailable {
+            kernel: kernel.name().to_owned(),
+            // Only a GPU is ever excluded for good: the CPU backends run wherever this code does.
+            backend: Backend::Gpu,
+            reason: gpu.reason().unwrap_or_else(|| exclusion.to_string()),
+        })?;
+        Ok((plan, compile))
     }
 
     fn execute(&self, kernel: &Kernel, mut part: Part<'_>, mut plan: Plan, compile: Duration) -> Result<Report> {
         let n = part.n;
         let mut rescued = None;
-        let mut backend = plan.backend;
-        if n == 0 {
-            let times = Times { compile, ..Times::default() };
-            return Ok(Report { kernel: kernel.clone(), n, backend, times, plan, rescued });
-        }
-        if backend == Backend::Gpu {
+        let mut times = Times { compile, ..Times::default() };
+        if n > 0 && plan.backend == Backend::Gpu {
             match run_on_gpu(kernel, &mut part) {
-                Ok(times) => return Ok(Report { kernel: kernel.clone(), n, backend, times, plan, rescued }),
+                Ok(spent) => {
+                    return Ok(Report { kernel: kernel.clone(), n, times: spent, plan, rescued });
+                }
                 Err(error) if self.policy()? == Policy::Auto => {
                     // The inputs are borrowed and the outputs untouched: the CPU can do the whole loop.
-                    backend = if threads::count() > 1 { Backend::Threads } else { Backend::Simd };
-                    plan = plan.without_gpu(backend, Exclusion::Failed);
+                    plan = plan.without_gpu(Exclusion::Failed);
                     rescued = Some(error.to_string());
                 }
                 Err(error) => return Err(error),
             }
         }
-        let start = Instant::now();
-        match backend {
-            Backend::Threads => threads::run(kernel, part)?,
-            Backend::Simd | Backend::Gpu => simd::run(kernel, part)?,
+        if n > 0 {
+            let start = Instant::now();
+            match plan.backend {
+                Backend::Threads => Threads::global()?.run(kernel, part)?,
+                Backend::Simd | Backend::Gpu => simd::run(kernel, part)?,
+            }
+            times.run = start.elapsed();
         }
-        let times = Times { compile, run: start.elapsed(), ..Times::default() };
-        Ok(Report { kernel: kernel.clone(), n, backend, times, plan, rescued })
-    }
-
-    #[cfg(feature = "gpu")]
-    fn gpu(&self, kernel: &Kernel, policy: Policy, spent: f64) -> gpu::Known {
-        if !kernel.has_wgsl() {
-            return gpu::Known::Excluded(Exclusion::ClosureOnly, None);
-        }
-        if threads::inside() {
-            return gpu::Known::Excluded(Exclusion::Nested, None);
-        }
-        match policy {
-            Policy::Only(Backend::Gpu) => gpu::open(),
-            Policy::Only(_) => gpu::Known::Unopened,
-            Policy::Auto => gpu::known().unwrap_or_else(|| if spent < OPEN_GPU_NS { gpu::Known::Unopened } else { gpu::open() }),
-        }
-    }
-
-    #[cfg(not(feature = "gpu"))]
-    fn gpu(&self, _: &Kernel, _: Policy, _: f64) -> gpu::Known {
-        gpu::Known::NotBuilt
+        Ok(Report { kernel: kernel.clone(), n, times, plan, rescued })
     }
 }
 
@@ -206,8 +178,9 @@ fn environment_policy() -> Result<Policy> {
 }
 
 #[cfg(feature = "gpu")]
-fn run_on_gpu(kernel: &Kernel, part: &mut Part<'_>) -> Result<Times> {
-    crate::exec::gpu::Gpu::shared()?.run(kernel, part)
+pub(super) fn run_on_gpu(kernel: &Kernel, part: &mut Part<'_>) -> Result<Times> {
+    let shader = kernel.shader(part.shape())?;
+    crate::exec::gpu::Gpu::shared().run_shader(kernel.name(), shader, None, part)
 }
 
 #[cfg(not(feature = "gpu"))]
@@ -222,11 +195,16 @@ fn run_on_gpu(kernel: &Kernel, _: &mut Part<'_>) -> Result<Times> {
 /// What this process knows about its GPU.
 #[cfg(feature = "gpu")]
 mod gpu {
-    use std::sync::{Arc, RwLock};
+    use std::sync::{Arc, PoisonError, RwLock};
 
     use super::super::machine::GpuFacts;
     use super::super::plan::{self, Exclusion};
+    use crate::backend::{Backend, Policy};
     use crate::exec::gpu::Gpu;
+    use crate::kernel::Kernel;
+
+    /// What opening a GPU costs, roughly, in nanoseconds: loading the driver dominates.
+    const OPEN_NS: f64 = 300e6;
 
     #[derive(Clone)]
     pub(super) enum Known {
@@ -255,27 +233,33 @@ mod gpu {
 
     static KNOWN: RwLock<Option<Known>> = RwLock::new(None);
 
-    /// What an earlier call found out.
-    pub(super) fn known() -> Option<Known> {
-        KNOWN.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    /// What is known, after opening the GPU if this call is worth it; `spent` is what the loops so far were predicted to cost.
+    pub(super) fn look(kernel: &Kernel, policy: Policy, nested: bool, spent: f64) -> Known {
+        if !kernel.has_wgsl() {
+            return Known::Excluded(Exclusion::ClosureOnly, None);
+        }
+        if nested {
+            return Known::Excluded(Exclusion::Nested, None);
+        }
+        let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match (policy, known) {
+            (_, Some(ready @ Known::Ready(_))) => ready,
+            // Whoever asks for the GPU by name gets another try.
+            (Policy::Only(Backend::Gpu), _) => open(),
+            (_, Some(known)) => known,
+            (Policy::Auto, None) if spent >= OPEN_NS => open(),
+            (_, None) => Known::Unopened,
+        }
     }
 
-    /// Opens and measures the GPU, unless that was done. A failure is remembered for `Auto`; `Only` tries again.
-    pub(super) fn open() -> Known {
-        if let Some(ready @ Known::Ready(_)) = known() {
-            return ready;
-        }
-        let found = match Gpu::shared().and_then(|gpu| GpuFacts::measure(&gpu)) {
+    /// Opens and measures the GPU.
+    fn open() -> Known {
+        let opened = Gpu::shared().open().and_then(|_| GpuFacts::measure().map_err(|error| error.to_string()));
+        let found = match opened {
             Ok(facts) => Known::Ready(Arc::new(facts)),
-            Err(error) => {
-                let reason = match error {
-                    crate::error::Error::Unavailable { reason, .. } => reason,
-                    other => other.to_string(),
-                };
-                Known::Excluded(Exclusion::NoAdapter, Some(reason.into()))
-            }
+            Err(reason) => Known::Excluded(Exclusion::NoAdapter, Some(reason.into())),
         };
-        *KNOWN.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(found.clone());
+        *KNOWN.write().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
         found
     }
 }
@@ -283,12 +267,12 @@ mod gpu {
 #[cfg(not(feature = "gpu"))]
 mod gpu {
     use super::super::plan::{self, Exclusion};
+    use crate::backend::Policy;
+    use crate::kernel::Kernel;
 
-    pub(super) enum Known {
-        NotBuilt,
-    }
+    pub(super) struct NotBuilt;
 
-    impl Known {
+    impl NotBuilt {
         pub(super) fn view(&self) -> plan::Gpu<'_> {
             plan::Gpu::Excluded(Exclusion::NotBuilt)
         }
@@ -296,5 +280,9 @@ mod gpu {
         pub(super) fn reason(&self) -> Option<String> {
             None
         }
+    }
+
+    pub(super) fn look(_: &Kernel, _: Policy, _: bool, _: f64) -> NotBuilt {
+        NotBuilt
     }
 }

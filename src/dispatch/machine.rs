@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::exec::{simd, threads};
+use crate::exec::simd;
+use crate::exec::threads::Threads;
 use crate::kernel::Kernel;
 use crate::launch::{self, IntoArgs, IntoOutputs};
 
@@ -78,12 +79,12 @@ impl Cpu {
     }
 
     /// The measured rates; the first call of the process measures.
-    pub(crate) fn measured() -> &'static Self {
+    pub(crate) fn measured(pool: &Threads) -> &'static Self {
         static MEASURED: OnceLock<Cpu> = OnceLock::new();
         MEASURED.get_or_init(|| {
-            let assumed = Cpu::assumed(threads::count());
+            let assumed = Self::assumed(pool.count());
             // A probe that cannot run leaves the assumption: a plan is then less good, and no loop fails for it.
-            measure(assumed).unwrap_or(assumed)
+            measure(pool, assumed).unwrap_or(assumed)
         })
     }
 }
@@ -115,7 +116,7 @@ fn shortest(repeats: usize, mut run: impl FnMut() -> Result<()>) -> Result<f64> 
     Ok((best.as_nanos() as f64).max(1.0))
 }
 
-fn measure(assumed: Cpu) -> Result<Cpu> {
+fn measure(pool: &Threads, assumed: Cpu) -> Result<Cpu> {
     let (copy, grind) = (Kernel::map(COPY)?, Kernel::map(GRIND)?);
     let source = vec![1.0_f32; DRAM];
     let mut sink = vec![0.0_f32; DRAM];
@@ -123,7 +124,7 @@ fn measure(assumed: Cpu) -> Result<Cpu> {
         shortest(repeats, || {
             let (args, outputs) = ((&source[..n]).into_args(), (&mut sink[..n]).into_outputs());
             let part = launch::check(kernel.signature(), args, outputs)?;
-            if all { threads::run(kernel, part) } else { simd::run(kernel, part) }
+            if all { pool.run(kernel, part) } else { simd::run(kernel, part) }
         })
     };
 
@@ -153,7 +154,7 @@ impl GpuFacts {
     ///
     /// # Errors
     /// What the GPU answers when it refuses a probe; it is then left out.
-    pub(crate) fn measure(gpu: &crate::exec::gpu::Gpu) -> Result<Self> {
+    pub(crate) fn measure() -> Result<Self> {
         const N: usize = 1 << 20;
         let (copy, grind) = (Kernel::map(COPY)?, Kernel::map(GRIND)?);
         let source = vec![1.0_f32; N];
@@ -164,7 +165,7 @@ impl GpuFacts {
                 let (args, outputs) = ((&source[..n]).into_args(), (&mut sink[..n]).into_outputs());
                 let mut part = launch::check(kernel.signature(), args, outputs)?;
                 let start = Instant::now();
-                let times = gpu.run(kernel, &mut part)?;
+                let times = super::dispatcher::run_on_gpu(kernel, &mut part)?;
                 let took = start.elapsed().as_nanos() as f64;
                 if took < best.0 {
                     best = (took, times);

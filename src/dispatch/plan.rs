@@ -87,13 +87,19 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The same plan after the GPU failed: `backend` runs the loop instead.
-    pub(crate) fn without_gpu(mut self, backend: Backend, why: Exclusion) -> Self {
-        self.backend = backend;
+    /// The same plan after the GPU failed: the faster of the others runs the loop.
+    pub(crate) fn without_gpu(mut self, why: Exclusion) -> Self {
+        let next = self
+            .entries
+            .iter()
+            .filter(|entry| entry.backend != Backend::Gpu && !matches!(entry.verdict, Verdict::Excluded(_)))
+            .min_by_key(|entry| entry.predicted)
+            .map_or(Backend::Simd, |entry| entry.backend);
+        self.backend = next;
         for entry in &mut self.entries {
             if entry.backend == Backend::Gpu {
                 entry.verdict = Verdict::Excluded(why);
-            } else if entry.backend == backend {
+            } else if entry.backend == next {
                 entry.verdict = Verdict::Chosen;
             }
         }
@@ -196,8 +202,8 @@ mod tests {
     };
     const DISCRETE: GpuFacts =
         GpuFacts { call_ns: 60_000.0, ops_per_ns: 5_000.0, upload_bytes_per_ns: 12.0, download_bytes_per_ns: 10.0 };
-    const LIGHT: Work = Work { compute_ns: 0.1, ops: 2.0, read: 8.0, written: 4.0, whole: 0.0 };
-    const HEAVY: Work = Work { compute_ns: 200.0, ops: 4_000.0, read: 4.0, written: 4.0, whole: 0.0 };
+    const LIGHT: Work = Work { ops: 2.0, read: 8.0, written: 4.0, whole: 0.0 };
+    const HEAVY: Work = Work { ops: 4_000.0, read: 4.0, written: 4.0, whole: 0.0 };
 
     fn ask<'a>(policy: Policy, work: Work, n: usize, gpu: Gpu<'a>) -> Question<'a> {
         Question { policy, work, n, cpu: &CPU, threads: None, gpu }
@@ -226,6 +232,14 @@ mod tests {
         let plan = plan(&ask(Policy::Auto, HEAVY, 1 << 24, Gpu::Unopened)).expect("Auto always has a backend");
         assert_eq!(plan.backend, Backend::Threads);
         assert_eq!(plan.entries[0].verdict, Verdict::Unopened);
+    }
+
+    #[test]
+    fn a_gpu_that_failed_is_replaced_by_the_next_best() {
+        let plan = plan(&ask(Policy::Auto, HEAVY, 1 << 20, Gpu::Ready(&DISCRETE))).expect("Auto always has a backend");
+        let rescued = plan.without_gpu(Exclusion::Failed);
+        assert_eq!(rescued.backend, Backend::Threads);
+        assert_eq!(rescued.entries.map(|entry| entry.verdict == Verdict::Chosen), [false, false, true]);
     }
 
     #[test]

@@ -13,7 +13,6 @@ use crate::kernel::Kernel;
 pub struct Report {
     pub(super) kernel: Kernel,
     pub(super) n: usize,
-    pub(super) backend: Backend,
     pub(super) times: Times,
     pub(super) plan: Plan,
     pub(super) rescued: Option<String>,
@@ -32,7 +31,7 @@ impl Report {
 
     /// The backend that ran the loop.
     pub fn backend(&self) -> Backend {
-        self.backend
+        self.plan.backend
     }
 
     /// How long each step took.
@@ -62,11 +61,11 @@ impl Report {
                 Verdict::Unopened => "not opened: the loops so far were not worth its start-up".to_owned(),
                 Verdict::Excluded(why) => why.to_string(),
             };
-            let mark = if entry.backend == self.backend { '→' } else { ' ' };
+            let mark = if entry.backend == self.plan.backend { '→' } else { ' ' };
             // Writing to a String cannot fail.
             let _ = writeln!(text, "  {mark} {:<8} {predicted:>10}  {why}", entry.backend);
         }
-        let Times { compile, upload, run, download } = self.times;
+        let Times { compile, upload, run, download, .. } = self.times;
         let _ = write!(
             text,
             "    compile {}, upload {}, run {}, download {}",
@@ -88,7 +87,7 @@ impl fmt::Display for Report {
             self.kernel(),
             Grouped(self.n),
             types.join(" + "),
-            self.backend,
+            self.plan.backend,
             Span(self.times.total())
         )?;
         for entry in &self.plan.entries {

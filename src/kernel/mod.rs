@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::cpu::CpuLevel;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
-use crate::part::Part;
+use crate::part::{Part, Shape};
 
 pub(crate) mod closure;
 mod generate;
@@ -126,5 +127,50 @@ impl Kernel {
             }
         }
         Ok(())
+    }
+}
+
+/// What `dispatch` asks of a kernel before it runs one.
+impl Kernel {
+    /// Whether there is a WGSL body: what a GPU can run.
+    pub(crate) fn has_wgsl(&self) -> bool {
+        self.0.wgsl.is_some()
+    }
+
+    /// Compiles the body that the CPU backends run for parameters bound like that; how long it took, zero where it was done.
+    ///
+    /// # Errors
+    /// Those of compiling the WGSL body.
+    pub(crate) fn prepare(&self, shape: Shape) -> Result<Duration> {
+        match (&self.0.closure, &self.0.wgsl) {
+            (None, Some(map)) => map.prepare(shape),
+            _ => Ok(Duration::ZERO),
+        }
+    }
+
+    /// Operations per element of the body that the CPU backends run, in units of a simple f32 operation; `None` for a
+    /// closure, which tells nothing.
+    ///
+    /// # Errors
+    /// Those of compiling the WGSL body.
+    pub(crate) fn operations(&self, shape: Shape) -> Result<Option<f64>> {
+        match (&self.0.closure, &self.0.wgsl) {
+            (None, Some(map)) => map.operations(shape).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The compute shader of the WGSL body for a GPU.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where there is no WGSL body, and those of generating the shader.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn shader(&self, shape: Shape) -> Result<&shader::Shader> {
+        let map = self.0.wgsl.as_ref().ok_or_else(|| Error::Unavailable {
+            kernel: self.name().to_owned(),
+            backend: Backend::Gpu,
+            reason: "the kernel has no WGSL body".to_owned(),
+        })?;
+        map.shader(shape)
     }
 }

@@ -12,7 +12,8 @@ use super::buffers::Kind;
 use super::device::{Device, Failure};
 use super::pipeline::{self, Pipeline};
 use super::slices::{self, Bounds, Layout};
-use super::{GpuOptions, Times};
+use super::GpuOptions;
+use crate::exec::Times;
 use crate::kernel::shader::{Binding, Shader};
 use crate::part::{Input, Part};
 
