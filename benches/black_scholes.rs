@@ -6,7 +6,7 @@ mod harness;
 use fearless_simd::{Level, Simd, dispatch, prelude::*};
 use forall::Kernel;
 use harness::{Table, backends, close, one_thread, opaque, random, sizes};
-use wide::{CmpGe, f32x8};
+use wide::f32x8;
 
 const RATE: f32 = 0.02;
 const VOLATILITY: f32 = 0.30;
@@ -41,7 +41,7 @@ fn lanes_cdf(x: f32x8) -> f32x8 {
     let k = one / (one + f32x8::splat(0.231_641_9) * x.abs());
     let poly = CDF.iter().rev().fold(f32x8::ZERO, |sum, &c| k.mul_add(sum, f32x8::splat(c))) * k;
     let tail = f32x8::splat(0.398_942_3) * (f32x8::splat(-0.5) * x * x).exp() * poly;
-    x.simd_ge(f32x8::ZERO).blend(one - tail, tail)
+    x.simd_ge(f32x8::ZERO).select(one - tail, tail)
 }
 
 fn lanes_prices(spot: f32x8, strike: f32x8, years: f32x8) -> (f32x8, f32x8) {

@@ -4,7 +4,7 @@ mod harness;
 
 use forall::{Index, Kernel};
 use harness::{Table, backends, one_thread, opaque};
-use wide::{CmpEq, u32x8};
+use wide::u32x8;
 
 #[inline(always)]
 fn steps(start: u32) -> u32 {
@@ -41,9 +41,9 @@ fn lanes(start: u32x8) -> u32x8 {
         }
         let done = n.simd_eq(one);
         let even = (n & one).simd_eq(u32x8::splat(0));
-        let next = even.blend(n >> 1, n * u32x8::splat(3) + one);
-        n = done.blend(n, next);
-        count += done.blend(u32x8::splat(0), one);
+        let next = even.select(n >> 1, n * u32x8::splat(3) + one);
+        n = done.select(n, next);
+        count += done.select(u32x8::splat(0), one);
     }
 }
 

@@ -5,7 +5,7 @@ mod harness;
 use fearless_simd::{Level, Simd, dispatch, prelude::*};
 use forall::{Index, Kernel};
 use harness::{Table, backends, nearly_equal, one_thread, opaque, testing};
-use wide::{CmpGt, f32x8, u32x8};
+use wide::{f32x8, u32x8};
 
 const VIEW: [f32; 4] = [-2.0, -1.25, 0.5, 1.25];
 const LIMIT: u32 = 256;

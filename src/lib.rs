@@ -3,10 +3,10 @@
 mod backend;
 #[allow(dead_code, reason = "under construction")]
 mod cpu;
-mod element;
-mod error;
 #[allow(dead_code, reason = "under construction")]
 mod dispatch;
+mod element;
+mod error;
 #[allow(dead_code, reason = "under construction")]
 mod exec;
 #[allow(dead_code, reason = "under construction")]
@@ -23,10 +23,10 @@ pub use cpu::CpuLevel;
 pub use dispatch::{Dispatcher, Entry, Exclusion, Plan, Report, Verdict};
 pub use element::{Element, ElementType, Scalar};
 pub use error::{Error, Result};
+pub use exec::Times;
 #[cfg(feature = "gpu")]
 pub use exec::gpu::{AdapterFact, adapters};
 pub use exec::threads::pool_threads;
-pub use exec::Times;
 pub use kernel::{Chunk, ChunkBuilder, Field, Kernel, Param, Signature, Takes};
 pub use launch::{Arg, Args, IntoArg, IntoArgs, IntoOutput, IntoOutputs, OutputArg, OutputArgs};
 pub use part::Index;

@@ -6,7 +6,7 @@
 //!
 //! `cargo bench` measures. With `--test` (or under `cargo test --benches`) every row runs once, on small sizes, and only the answers count.
 
-#![allow(dead_code, reason = "each bench uses its own part of the harness")]
+#![allow(dead_code, unreachable_pub, reason = "each bench is a crate that uses its own part of the harness")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -85,7 +85,12 @@ impl Dispatcher {
     ///
     /// # Cost
     /// Under a microsecond besides the loop itself, once the kernel has run with parameters bound in this way; the first such call compiles.
-    pub fn run<'a, 'b>(&self, kernel: &Kernel, args: impl IntoArgs<'a>, outputs: impl IntoOutputs<'b>) -> Result<Report> {
+    pub fn run<'a, 'b>(
+        &self,
+        kernel: &Kernel,
+        args: impl IntoArgs<'a>,
+        outputs: impl IntoOutputs<'b>,
+    ) -> Result<Report> {
         let part = launch::check(kernel.signature(), args.into_args(), outputs.into_outputs())?;
         let (plan, compile) = self.decide(kernel, &part)?;
         self.execute(kernel, part, plan, compile)
@@ -95,7 +100,12 @@ impl Dispatcher {
     ///
     /// # Errors
     /// As `run`, except those that only running can find.
-    pub fn plan<'a, 'b>(&self, kernel: &Kernel, args: impl IntoArgs<'a>, outputs: impl IntoOutputs<'b>) -> Result<Plan> {
+    pub fn plan<'a, 'b>(
+        &self,
+        kernel: &Kernel,
+        args: impl IntoArgs<'a>,
+        outputs: impl IntoOutputs<'b>,
+    ) -> Result<Plan> {
         let part = launch::check(kernel.signature(), args.into_args(), outputs.into_outputs())?;
         self.decide(kernel, &part).map(|(plan, _)| plan)
     }
@@ -130,7 +140,13 @@ impl Dispatcher {
         Ok((plan, compile))
     }
 
-    fn execute(&self, kernel: &Kernel, mut part: Part<'_>, mut plan: Plan, compile: Duration) -> Result<Report> {
+    fn execute(
+        &self,
+        kernel: &Kernel,
+        mut part: Part<'_>,
+        mut plan: Plan,
+        compile: Duration,
+    ) -> Result<Report> {
         let n = part.n;
         let mut rescued = None;
         let mut times = Times { compile, ..Times::default() };
@@ -254,7 +270,8 @@ mod gpu {
 
     /// Opens and measures the GPU.
     fn open() -> Known {
-        let opened = Gpu::shared().open().and_then(|_| GpuFacts::measure().map_err(|error| error.to_string()));
+        let opened =
+            Gpu::shared().open().and_then(|_| GpuFacts::measure().map_err(|error| error.to_string()));
         let found = match opened {
             Ok(facts) => Known::Ready(Arc::new(facts)),
             Err(reason) => Known::Excluded(Exclusion::NoAdapter, Some(reason.into())),

@@ -200,8 +200,12 @@ mod tests {
         dram_bytes_per_ns: 10.0,
         dram_bytes_per_ns_all: 30.0,
     };
-    const DISCRETE: GpuFacts =
-        GpuFacts { call_ns: 60_000.0, ops_per_ns: 5_000.0, upload_bytes_per_ns: 12.0, download_bytes_per_ns: 10.0 };
+    const DISCRETE: GpuFacts = GpuFacts {
+        call_ns: 60_000.0,
+        ops_per_ns: 5_000.0,
+        upload_bytes_per_ns: 12.0,
+        download_bytes_per_ns: 10.0,
+    };
     const LIGHT: Work = Work { ops: 2.0, read: 8.0, written: 4.0, whole: 0.0 };
     const HEAVY: Work = Work { ops: 4_000.0, read: 4.0, written: 4.0, whole: 0.0 };
 
@@ -229,14 +233,16 @@ mod tests {
 
     #[test]
     fn an_unopened_gpu_is_named_and_not_chosen() {
-        let plan = plan(&ask(Policy::Auto, HEAVY, 1 << 24, Gpu::Unopened)).expect("Auto always has a backend");
+        let plan =
+            plan(&ask(Policy::Auto, HEAVY, 1 << 24, Gpu::Unopened)).expect("Auto always has a backend");
         assert_eq!(plan.backend, Backend::Threads);
         assert_eq!(plan.entries[0].verdict, Verdict::Unopened);
     }
 
     #[test]
     fn a_gpu_that_failed_is_replaced_by_the_next_best() {
-        let plan = plan(&ask(Policy::Auto, HEAVY, 1 << 20, Gpu::Ready(&DISCRETE))).expect("Auto always has a backend");
+        let plan = plan(&ask(Policy::Auto, HEAVY, 1 << 20, Gpu::Ready(&DISCRETE)))
+            .expect("Auto always has a backend");
         let rescued = plan.without_gpu(Exclusion::Failed);
         assert_eq!(rescued.backend, Backend::Threads);
         assert_eq!(rescued.entries.map(|entry| entry.verdict == Verdict::Chosen), [false, false, true]);
@@ -245,7 +251,8 @@ mod tests {
     #[test]
     fn only_is_that_backend_or_the_reason() {
         for n in [0, 1, 1 << 30] {
-            let one = plan(&ask(Policy::Only(Backend::Simd), HEAVY, n, Gpu::Ready(&DISCRETE))).expect("simd always runs");
+            let one = plan(&ask(Policy::Only(Backend::Simd), HEAVY, n, Gpu::Ready(&DISCRETE)))
+                .expect("simd always runs");
             assert_eq!(one.backend, Backend::Simd);
             assert_eq!(one.entries[2].verdict, Verdict::Excluded(Exclusion::Policy));
         }

@@ -55,7 +55,9 @@ impl Report {
         for entry in &self.plan.entries {
             let predicted = entry.predicted.map_or_else(|| "–".to_owned(), |time| Span(time).to_string());
             let why = match entry.verdict {
-                Verdict::Chosen if self.plan.entries.iter().any(|e| e.verdict == Verdict::Slower) => "fastest prediction".to_owned(),
+                Verdict::Chosen if self.plan.entries.iter().any(|e| e.verdict == Verdict::Slower) => {
+                    "fastest prediction".to_owned()
+                }
                 Verdict::Chosen => "the only one left".to_owned(),
                 Verdict::Slower => "predicted slower".to_owned(),
                 Verdict::Unopened => "not opened: the loops so far were not worth its start-up".to_owned(),
@@ -80,7 +82,8 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let types: Vec<String> = self.kernel.signature().outputs.iter().map(|output| output.ty.to_string()).collect();
+        let types: Vec<String> =
+            self.kernel.signature().outputs.iter().map(|output| output.ty.to_string()).collect();
         write!(
             f,
             "{}: {} × {} on {} in {}",
@@ -116,7 +119,13 @@ impl fmt::Display for Span {
             _ if ns < 1e9 => (ns / 1e6, "ms"),
             _ => (ns / 1e9, "s"),
         };
-        let digits = if value >= 100.0 || unit == "ns" { 0 } else if value >= 10.0 { 1 } else { 2 };
+        let digits = if value >= 100.0 || unit == "ns" {
+            0
+        } else if value >= 10.0 {
+            1
+        } else {
+            2
+        };
         f.pad(&format!("{value:.digits$} {unit}"))
     }
 }
