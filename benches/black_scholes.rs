@@ -3,7 +3,7 @@
 
 mod harness;
 
-use fearless_simd::{Level, Simd, dispatch, prelude::*};
+use fearless_simd::{Level, Simd, dispatch, f32x16, i32x16, prelude::*};
 use forall::Kernel;
 use harness::{Table, backends, close, one_thread, opaque, random, sizes};
 use wide::f32x8;
@@ -168,6 +168,24 @@ mod hand {
     }
 }
 
+/// A row with two outputs; `check` sees the first answer.
+fn two<'a>(
+    table: &mut Table<'a>,
+    n: usize,
+    name: &str,
+    check: impl Fn(&[f32], &[f32]) + 'a,
+    mut run: impl FnMut(&mut [f32], &mut [f32]) + 'a,
+) {
+    let (mut call, mut put, mut checked) = (vec![f32::NAN; n], vec![f32::NAN; n], false);
+    table.row(name, move || {
+        run(&mut call, &mut put);
+        if !checked {
+            check(&call, &put);
+            checked = true;
+        }
+    });
+}
+
 fn main() {
     let wgsl = Kernel::map(include_str!("../shaders/black_scholes.wgsl")).expect("valid WGSL");
     let lanes = Kernel::lanes("black_scholes", lanes_prices);
@@ -189,30 +207,19 @@ fn main() {
             close("put", got_put, put, |_| 4e-4);
         };
         let mut table = Table::new("black_scholes", n, 20);
-        let mut row = |name: &str, mut run: Box<dyn FnMut(&mut [f32], &mut [f32]) + '_>| {
-            let (mut c, mut p, mut checked) = (vec![f32::NAN; n], vec![f32::NAN; n], false);
-            table.row(name, move || {
-                run(&mut c, &mut p);
-                if !checked {
-                    check(&c, &p);
-                    checked = true;
-                }
-            });
-        };
-        row("naive scalar", Box::new(move |c, p| naive(s, x, t, c, p)));
-        row("hand-written", Box::new(move |c, p| hand::written(s, x, t, c, p)));
+        two(&mut table, n, "naive scalar", check, move |c, p| naive(s, x, t, c, p));
+        two(&mut table, n, "hand-written", check, move |c, p| hand::written(s, x, t, c, p));
         for (name, kernel) in [("closure, lanes", &lanes), ("closure, scalar", &scalar)] {
             let one = &one;
-            row(name, Box::new(move |c, p| drop(one.run(kernel, (s, x, t), (c, p)).expect("runs"))));
+            two(&mut table, n, name, check, move |c, p| {
+                one.run(kernel, (s, x, t), (c, p)).expect("a valid call");
+            });
         }
         for (name, forall) in &all {
             let wgsl = &wgsl;
-            row(
-                name,
-                Box::new(move |c, p| {
-                    drop(forall.run(wgsl, (s, x, t, rate, volatility), (c, p)).expect("runs"))
-                }),
-            );
+            two(&mut table, n, name, check, move |c, p| {
+                forall.run(wgsl, (s, x, t, rate, volatility), (c, p)).expect("a valid call");
+            });
         }
         table.print("hand-written");
     }

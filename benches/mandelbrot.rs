@@ -2,7 +2,7 @@
 
 mod harness;
 
-use fearless_simd::{Level, Simd, dispatch, prelude::*};
+use fearless_simd::{Level, Simd, dispatch, f32x16, prelude::*};
 use forall::{Index, Kernel};
 use harness::{Table, backends, nearly_equal, one_thread, opaque, testing};
 use wide::{f32x8, u32x8};

@@ -2,7 +2,7 @@
 
 mod harness;
 
-use fearless_simd::{Level, Simd, dispatch, prelude::*};
+use fearless_simd::{Level, Simd, dispatch, f32x16, prelude::*};
 use forall::Kernel;
 use harness::{Table, backends, one_thread, opaque, random};
 use wide::f32x8;
@@ -91,7 +91,7 @@ fn main() {
         .input::<[f32; 4]>("body")
         .whole::<[f32; 4]>("bodies")
         .output::<[f32; 3]>("acceleration")
-        .body(|c| lanes(c.whole(1), c.input(0), c.output(0)));
+        .body(|c| lanes(c.whole("bodies"), c.input("body"), c.output("acceleration")));
     let (one, all) = (one_thread(), backends());
 
     for n in harness::sizes(&[256, 2_048]) {
