@@ -163,7 +163,7 @@ mod hand {
         );
     }
 
-    pub fn written(spot: &[f32], strike: &[f32], years: &[f32], call: &mut [f32], put: &mut [f32]) {
+    pub(super) fn written(spot: &[f32], strike: &[f32], years: &[f32], call: &mut [f32], put: &mut [f32]) {
         dispatch!(Level::new(), simd => body(simd, spot, strike, years, call, put));
     }
 }

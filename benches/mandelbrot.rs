@@ -90,7 +90,7 @@ mod hand {
         );
     }
 
-    pub fn written(width: u32, height: u32, out: &mut [u32]) {
+    pub(super) fn written(width: u32, height: u32, out: &mut [u32]) {
         dispatch!(Level::new(), simd => body(simd, width, height, out));
     }
 }

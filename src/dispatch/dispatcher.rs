@@ -195,8 +195,7 @@ fn environment_policy() -> Result<Policy> {
 
 #[cfg(feature = "gpu")]
 pub(super) fn run_on_gpu(kernel: &Kernel, part: &mut Part<'_>) -> Result<Times> {
-    let shader = kernel.shader(part.shape())?;
-    crate::exec::gpu::Gpu::shared().run_shader(kernel.name(), shader, None, part)
+    crate::exec::gpu::Gpu::shared().run(kernel, part)
 }
 
 #[cfg(not(feature = "gpu"))]

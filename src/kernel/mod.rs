@@ -159,18 +159,4 @@ impl Kernel {
             _ => Ok(None),
         }
     }
-
-    /// The compute shader of the WGSL body for a GPU.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] where there is no WGSL body, and those of generating the shader.
-    #[cfg(feature = "gpu")]
-    pub(crate) fn shader(&self, shape: Shape) -> Result<&shader::Shader> {
-        let map = self.0.wgsl.as_ref().ok_or_else(|| Error::Unavailable {
-            kernel: self.name().to_owned(),
-            backend: Backend::Gpu,
-            reason: "the kernel has no WGSL body".to_owned(),
-        })?;
-        map.shader(shape)
-    }
 }
