@@ -195,7 +195,8 @@ fn environment_policy() -> Result<Policy> {
 
 #[cfg(feature = "gpu")]
 pub(super) fn run_on_gpu(kernel: &Kernel, part: &mut Part<'_>) -> Result<Times> {
-    crate::exec::gpu::Gpu::shared().run(kernel, part)
+    let operations = kernel.operations(part.shape())?;
+    crate::exec::gpu::Gpu::shared().run(kernel, operations, part)
 }
 
 #[cfg(not(feature = "gpu"))]
