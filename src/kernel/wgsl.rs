@@ -76,7 +76,9 @@ pub(crate) fn parse(source: &Source, text: &str) -> Result<Module> {
 
 /// Validates a parsed module.
 pub(crate) fn validate(source: &Source, module: &Module) -> Result<ModuleInfo> {
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    // quantizeToF16, pack2x16float and their like, which WGSL has without any extension.
+    let capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     guarded(source, AssertUnwindSafe(|| validator.validate(module).map_err(Box::new)))?.map_err(|error| {
         // The first spans are the innermost; the shortest of them is the one that says most.
         let place = error.spans().filter_map(|(span, _)| span.to_range()).min_by_key(Range::len);

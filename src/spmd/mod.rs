@@ -1,6 +1,8 @@
 //! WGSL on the lanes of a CPU: naga IR → SPMD IR → block interpreter.
 
 pub(crate) mod block;
+#[cfg(test)]
+mod cts;
 pub(crate) mod ir;
 pub(crate) mod lower;
 pub(crate) mod math;

@@ -195,7 +195,7 @@ pub(crate) enum Builtin {
 }
 
 /// An operation that yields a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Op {
     /// The bits of a constant: a float's bit pattern, a bool as 0 or 1.
     Const(u32),
@@ -270,9 +270,9 @@ pub(crate) enum Unary {
     ReverseBits,
     /// Logical not of a `Bool`.
     NotB,
-    /// Truncates, saturates, NaN gives 0.
+    /// Truncates and clamps to what both types have: −2³¹ to 2³¹ − 128. NaN gives 0.
     F32ToI32,
-    /// Truncates, saturates, NaN and negatives give 0.
+    /// Truncates and clamps to what both types have: 0 to 2³² − 256. NaN gives 0.
     F32ToU32,
     /// To nearest, ties to even.
     I32ToF32,

@@ -93,3 +93,23 @@ pub(crate) fn rem<F: Float>(x: F, y: F) -> F {
     let rest = (dx - quotient * dy).narrow();
     super::lane::flip(rest, super::lane::sign(x)).patch(!easy, x, y, |x, y| x % y)
 }
+
+/// Truncates and clamps to what i32 and f32 have both: −2³¹ to 2³¹ − 128, as WGSL asks. NaN gives 0.
+#[inline(always)]
+pub(crate) fn f32_to_i32<F: Float>(x: F) -> F::Int {
+    clamp(x, -2_147_483_648.0, 2_147_483_520.0).to_int()
+}
+
+/// Truncates and clamps to what u32 and f32 have both: 0 to 2³² − 256, as WGSL asks; as the bits of an i32. NaN gives 0.
+#[inline(always)]
+pub(crate) fn f32_to_u32<F: Float>(x: F) -> F::Int {
+    clamp(x, 0.0, 4_294_967_040.0).to_uint()
+}
+
+/// Not below `low` nor above `high`; 0 for NaN.
+#[inline(always)]
+fn clamp<F: Float>(x: F, low: f32, high: f32) -> F {
+    let x = F::select(x.lt(x.lit(low)), x.lit(low), x);
+    let x = F::select(x.lit(high).lt(x), x.lit(high), x);
+    F::select(x.eq(x), x, x.lit(0.0))
+}

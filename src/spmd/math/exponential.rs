@@ -6,7 +6,7 @@ use super::lane::{Double, Float, Int, MAGIC, horner};
 use super::wide;
 
 /// ln 2 in two parts; the first has nine bits, so that small integers times it are exact (Cephes, Moshier 1984).
-const LN2_HIGH: f32 = 0.693_359_375;
+const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 
 /// `e^x`. At most 1.0 ULP with FMA and 1.2 without, subnormal results too.

@@ -38,8 +38,10 @@ pub(crate) trait Float:
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
     /// The bit patterns.
     fn bits(self) -> Self::Int;
-    /// To integers; only for integers of under 2³¹ in magnitude, anything else gives an unspecified number.
+    /// To integers, towards zero; only for numbers in −2³¹..2³¹, anything else gives an unspecified number.
     fn to_int(self) -> Self::Int;
+    /// To integers, towards zero; only for numbers in 0..2³², anything else gives an unspecified number.
+    fn to_uint(self) -> Self::Int;
     /// Exact.
     fn widen(self) -> Self::Double;
     /// `f(a, b)` in the lanes of the mask (a rare case, lane by lane), `self` in the others.

@@ -18,7 +18,9 @@ mod trigonometric;
 mod vector;
 mod wide;
 
-pub(crate) use convert::{f16_to_f32, f32_to_f16, frexp_exp, frexp_fract, ldexp, rem};
+pub(crate) use convert::{
+    f16_to_f32, f32_to_f16, f32_to_i32, f32_to_u32, frexp_exp, frexp_fract, ldexp, rem,
+};
 pub(crate) use exponential::{exp, exp2, log, log2, pow};
 pub(crate) use hyperbolic::{acosh, asinh, atanh, cosh, sinh, tanh};
 pub(crate) use scalar::{Scalar, ScalarInt};

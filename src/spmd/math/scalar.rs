@@ -106,6 +106,9 @@ impl<const FUSED: bool> Float for Scalar<FUSED> {
     fn to_int(self) -> Self::Int {
         ScalarInt(self.0 as i32)
     }
+    fn to_uint(self) -> Self::Int {
+        ScalarInt((self.0 as u32).cast_signed())
+    }
     fn widen(self) -> Self::Double {
         ScalarDouble(f64::from(self.0))
     }

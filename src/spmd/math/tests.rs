@@ -122,6 +122,8 @@ fn unary<S: Simd>(op: Unary, x: f32x16<S>) -> f32x16<S> {
         Unary::FrexpFract => frexp_fract(x),
         Unary::FrexpExp => frexp_exp(x).bitcast(),
         Unary::F32ToF16 => f32_to_f16(x).bitcast(),
+        Unary::F32ToI32 => f32_to_i32(x).bitcast(),
+        Unary::F32ToU32 => f32_to_u32(x).bitcast(),
         Unary::F16ToF32 => f16_to_f32(x.bitcast::<i32x16<S>>()),
         other => unreachable!("{other:?} is not in math"),
     }
@@ -339,10 +341,15 @@ fn parts_of_a_float_are_exact() {
     x.extend((0..100_000).map(|_| f32::from_bits(random.bits())));
     x.extend((0..100_000).map(|_| random.between(&(-70_000.0..=70_000.0))));
     x.extend((0..100_000).map(|_| random.between(&(-1e-4..=1e-4))));
-    for op in [Unary::FrexpFract, Unary::FrexpExp, Unary::F32ToF16] {
+    x.extend((0..100_000).map(|_| random.between(&(-5e9..=5e9))));
+    let conversions = [Unary::F32ToF16, Unary::F32ToI32, Unary::F32ToU32];
+    for op in [Unary::FrexpFract, Unary::FrexpExp].into_iter().chain(conversions) {
         let expected = |x: f32| match op {
             Unary::FrexpFract => plain_frexp(x).0.to_bits(),
             Unary::FrexpExp => plain_frexp(x).1.cast_unsigned(),
+            // The largest f32 below 2³¹ and 2³².
+            Unary::F32ToI32 => (x.min(2_147_483_520.0) as i32 * i32::from(!x.is_nan())).cast_unsigned(),
+            Unary::F32ToU32 => x.min(4_294_967_040.0) as u32 * u32::from(!x.is_nan()),
             _ => plain_f32_to_f16(x),
         };
         for &x in &x {

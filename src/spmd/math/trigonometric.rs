@@ -91,7 +91,7 @@ pub(crate) fn tan<F: Float>(x: F) -> F {
     flip(quotient, (q << 31) ^ sign(x))
 }
 
-/// For `a` in [0, 1]: (asin √z-ish) `(p, big)`, where asin a = p, or π/2 − 2p if `big` (a > ½). NaN above 1.
+/// For `a` in [0, 1]: `(p, big)`, where asin a = p, or π/2 − 2p if `big` (a > ½). NaN above 1.
 ///
 /// asin a = π/2 − 2 asin √((1 − a) / 2) keeps the polynomial (minimax, 2⁻²⁷) to [0, ½], as in Cephes `asinf` (Moshier 1984).
 #[inline(always)]
@@ -125,7 +125,7 @@ pub(crate) fn acos<F: Float>(x: F) -> F {
 #[inline(always)]
 fn atan_unit<F: Float>(q: F) -> F {
     const C: [f32; 9] = [
-        -0.333_332_98,
+        -0.333_333,
         0.199_985_49,
         -0.142_642_44,
         0.109_521_925,

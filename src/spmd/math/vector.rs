@@ -4,7 +4,7 @@
 use std::ops::{Add, Div, Mul, Sub};
 
 use fearless_simd::prelude::*;
-use fearless_simd::{f32x16, f64x8, i32x16, mask32x16, u64x8};
+use fearless_simd::{f32x16, f64x8, i32x16, mask32x16, u32x16, u64x8};
 
 use super::lane::{Double, Float, Int};
 use super::wide::{ABOVE_SQRT_HALF, ONE_BITS, TWO_52_AND_BIAS, TWO_52_BITS};
@@ -84,6 +84,10 @@ impl<S: Simd> Float for f32x16<S> {
     #[inline(always)]
     fn to_int(self) -> Self::Int {
         SimdFloat::to_int(self)
+    }
+    #[inline(always)]
+    fn to_uint(self) -> Self::Int {
+        SimdFloat::to_int::<u32x16<S>>(self).bitcast()
     }
     #[inline(always)]
     fn widen(self) -> Self::Double {

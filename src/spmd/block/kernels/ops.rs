@@ -73,8 +73,8 @@ kernels! {
         TrailingZeros: |simd, a: U| -> U each1(simd, a, u32::trailing_zeros);
         ReverseBits: |simd, a: U| -> U each1(simd, a, u32::reverse_bits);
         NotB: |simd, a: P| -> P !a;
-        F32ToI32: |simd, a: F| -> I a.to_int_precise::<i32x16<S>>();
-        F32ToU32: |simd, a: F| -> U a.to_int_precise::<u32x16<S>>();
+        F32ToI32: |simd, a: F| -> I math::f32_to_i32(a);
+        F32ToU32: |simd, a: F| -> I math::f32_to_u32(a);
         I32ToF32: |simd, a: I| -> F a.to_float::<f32x16<S>>();
         U32ToF32: |simd, a: U| -> F a.to_float::<f32x16<S>>();
         Bitcast: |simd, a: U| -> U a;
