@@ -3,6 +3,8 @@
 mod backend;
 #[allow(dead_code, reason = "under construction")]
 mod cpu;
+#[allow(dead_code, reason = "under construction")]
+mod dispatch;
 mod element;
 mod error;
 #[allow(dead_code, reason = "under construction")]
@@ -18,8 +20,10 @@ mod spmd;
 
 pub use backend::{Backend, Policy, UnknownBackend};
 pub use cpu::CpuLevel;
+pub use dispatch::{Dispatcher, Entry, Exclusion, Plan, Report, Verdict};
 pub use element::{Element, ElementType, Scalar};
 pub use error::{Error, Result};
+pub use exec::Times;
 #[cfg(feature = "gpu")]
 pub use exec::gpu::{AdapterFact, adapters};
 pub use exec::threads::pool_threads;

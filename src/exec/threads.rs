@@ -82,6 +82,11 @@ impl Threads {
         }
     }
 
+    /// Whether the calling thread works for a pool, this one or any of rayon's.
+    pub(crate) fn inside() -> bool {
+        rayon::current_thread_index().is_some()
+    }
+
     /// How many threads there are.
     pub(crate) fn count(&self) -> usize {
         self.pool.as_ref().map_or_else(rayon::current_num_threads, ThreadPool::current_num_threads)
@@ -96,7 +101,7 @@ impl Threads {
     /// # Panics
     /// If a closure body does, after every piece that is under way has ended. The pool stays usable.
     pub(crate) fn run(&self, kernel: &Kernel, part: Part<'_>) -> Result<()> {
-        if part.n <= STEP || rayon::current_thread_index().is_some() || self.count() == 1 {
+        if part.n <= STEP || Self::inside() || self.count() == 1 {
             return kernel.run(part);
         }
         let n = part.n;

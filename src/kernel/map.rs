@@ -1,6 +1,7 @@
 //! The WGSL function body of a kernel, and the variants compiled from it, one for each way of binding its parameters.
 
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use crate::element::ElementType;
 use crate::error::Result;
@@ -105,5 +106,20 @@ impl Map {
                 }
             }
         }
+    }
+}
+
+impl Map {
+    /// Compiles the variant for a shape; how long it took, zero where it was done.
+    pub(crate) fn prepare(&self, shape: Shape) -> Result<Duration> {
+        let start = Instant::now();
+        self.variant(shape)?;
+        Ok(start.elapsed())
+    }
+
+    /// Operations per element, in units of a simple f32 operation.
+    pub(crate) fn operations(&self, shape: Shape) -> Result<f64> {
+        self.variant(shape)?;
+        Ok(16.0)
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::cpu::CpuLevel;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
-use crate::part::Part;
+use crate::part::{Part, Shape};
 
 pub(crate) mod closure;
 mod generate;
@@ -126,5 +127,36 @@ impl Kernel {
             }
         }
         Ok(())
+    }
+}
+
+/// What `dispatch` asks of a kernel before it runs one.
+impl Kernel {
+    /// Whether there is a WGSL body: what a GPU can run.
+    pub(crate) fn has_wgsl(&self) -> bool {
+        self.0.wgsl.is_some()
+    }
+
+    /// Compiles the body that the CPU backends run for parameters bound like that; how long it took, zero where it was done.
+    ///
+    /// # Errors
+    /// Those of compiling the WGSL body.
+    pub(crate) fn prepare(&self, shape: Shape) -> Result<Duration> {
+        match (&self.0.closure, &self.0.wgsl) {
+            (None, Some(map)) => map.prepare(shape),
+            _ => Ok(Duration::ZERO),
+        }
+    }
+
+    /// Operations per element of the body that the CPU backends run, in units of a simple f32 operation; `None` for a
+    /// closure, which tells nothing.
+    ///
+    /// # Errors
+    /// Those of compiling the WGSL body.
+    pub(crate) fn operations(&self, shape: Shape) -> Result<Option<f64>> {
+        match (&self.0.closure, &self.0.wgsl) {
+            (None, Some(map)) => map.operations(shape).map(Some),
+            _ => Ok(None),
+        }
     }
 }

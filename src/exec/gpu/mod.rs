@@ -23,6 +23,7 @@ use run::Refusal;
 
 use crate::backend::Backend;
 use crate::error::{Error, Result};
+use crate::exec::Times;
 use crate::kernel::shader::Shader;
 use crate::kernel::{Kernel, Signature};
 use crate::part::Part;
@@ -30,19 +31,6 @@ use crate::part::Part;
 /// How long after a first failure to open a device the next call tries again; four times as long after every further one.
 /// Drivers come up late (containers, laptops waking their second GPU), and asking costs some hundred milliseconds.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-
-/// Where the time of a call on the GPU went, as the calling thread saw it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Times {
-    /// Compiling the shader; zero once it is in memory.
-    pub compile: Duration,
-    /// Copying the inputs to where the GPU reads them, and submitting.
-    pub upload: Duration,
-    /// Waiting for the GPU: its own copies between host and device memory are in it.
-    pub run: Duration,
-    /// Copying the results to the caller's arrays.
-    pub download: Duration,
-}
 
 /// Bounds, for tests and for machines that need other ones.
 #[derive(Clone, Debug)]

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
+use super::GpuOptions;
 use super::buffers::Kind;
 use super::device::{Device, Failure};
 use super::pipeline::{self, Pipeline};
 use super::slices::{self, Bounds, Layout};
-use super::{GpuOptions, Times};
+use crate::exec::Times;
 use crate::kernel::shader::{Binding, Shader};
 use crate::part::{Input, Part};
 

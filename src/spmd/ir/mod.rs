@@ -195,7 +195,7 @@ pub(crate) enum Builtin {
 }
 
 /// An operation that yields a value.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Op {
     /// The bits of a constant: a float's bit pattern, a bool as 0 or 1.
     Const(u32),

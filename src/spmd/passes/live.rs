@@ -7,7 +7,7 @@ use crate::spmd::ir::{Block, Label, Op, Program, Stmt, Var};
 pub(super) struct Vars(Vec<u64>);
 
 impl Vars {
-    fn none(program: &Program) -> Self {
+    pub(super) fn none(program: &Program) -> Self {
         Self(vec![0; program.vars.len().div_ceil(64)])
     }
 
@@ -15,7 +15,7 @@ impl Vars {
         self.0[var.index() / 64] >> (var.0 % 64) & 1 == 1
     }
 
-    fn insert(&mut self, var: Var) {
+    pub(super) fn insert(&mut self, var: Var) {
         self.0[var.index() / 64] |= 1 << (var.0 % 64);
     }
 
@@ -44,6 +44,8 @@ pub(super) struct Live {
     pub(super) continuing: Vec<Vars>,
     /// For each `If`, in the order of the text: at the start of `otherwise`, and behind the `If`.
     pub(super) ifs: Vec<[Vars; 2]>,
+    /// For each `Set`, in the order of the text, whether its variable is live behind it.
+    pub(super) sets: Vec<bool>,
 }
 
 impl Live {
@@ -56,16 +58,25 @@ impl Live {
             exit: vec![none.clone(); labels],
             continuing: vec![none.clone(); labels],
             ifs: Vec::new(),
+            sets: Vec::new(),
             changed: true,
         };
         // What a loop reads in its next iteration is known one round later: one round for each level of nesting.
         while std::mem::take(&mut walk.changed) {
             walk.live.clear();
             walk.ifs.clear();
+            walk.sets.clear();
             walk.block(&program.body);
         }
         walk.ifs.reverse();
-        Self { entry: walk.live, exit: walk.exit, continuing: walk.continuing, ifs: walk.ifs }
+        walk.sets.reverse();
+        Self {
+            entry: walk.live,
+            exit: walk.exit,
+            continuing: walk.continuing,
+            ifs: walk.ifs,
+            sets: walk.sets,
+        }
     }
 }
 
@@ -78,6 +89,8 @@ struct Walk {
     continuing: Vec<Vars>,
     /// Backwards.
     ifs: Vec<[Vars; 2]>,
+    /// Backwards.
+    sets: Vec<bool>,
     changed: bool,
 }
 
@@ -92,7 +105,10 @@ impl Walk {
         match stmt {
             Stmt::Let(_, Op::Get(var)) => self.live.insert(*var),
             Stmt::Let(..) | Stmt::Store { .. } => {}
-            Stmt::Set { var, .. } => self.live.remove(*var),
+            Stmt::Set { var, .. } => {
+                self.sets.push(self.live.has(*var));
+                self.live.remove(*var);
+            }
             Stmt::If { then, otherwise, .. } => {
                 let behind = self.live.clone();
                 self.block(otherwise);

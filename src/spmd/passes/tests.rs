@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::classify;
+use super::{PIPELINE, Pass, check, classify, optimise};
 use crate::spmd::ir::Program;
 use crate::spmd::oracle;
 use crate::spmd::testing::{Random, lockstep, outcome, same};
@@ -20,6 +20,27 @@ fn classes_hold(program: &Program) {
     assert!(same(&expected, &got), "{classified}");
 }
 
+/// A pass, or several, changes no bit.
+fn keeps_its_bits(program: &Program, passes: &[Pass]) {
+    let expected = outcome(program, LANES, oracle::run);
+    let mut changed = program.clone();
+    for (name, pass) in passes {
+        let before = changed.clone();
+        pass(&mut changed);
+        check(&changed, name);
+        let got = outcome(&changed, LANES, oracle::run);
+        assert!(same(&expected, &got), "{name} changes a result:\n{before}\n{changed}");
+    }
+    // The first two see more once their own dead code and scopes are gone.
+    if let [(name, pass)] = passes
+        && !["simplify", "jumps"].contains(name)
+    {
+        let mut again = changed.clone();
+        pass(&mut again);
+        assert!(again.body == changed.body, "{name} is not idempotent:\n{changed}\n{again}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -27,6 +48,17 @@ proptest! {
     fn random_programs_keep_their_classes(bytes in prop::collection::vec(any::<u8>(), 0..1200)) {
         let program = Random::program(&bytes);
         program.verify().unwrap();
+        classes_hold(&program);
+    }
+
+    #[test]
+    fn random_programs_keep_their_bits(bytes in prop::collection::vec(any::<u8>(), 0..1200)) {
+        let mut program = Random::program(&bytes);
+        for pass in PIPELINE {
+            keeps_its_bits(&program, &[pass]);
+        }
+        keeps_its_bits(&program, &PIPELINE);
+        optimise(&mut program);
         classes_hold(&program);
     }
 }

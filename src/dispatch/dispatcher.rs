@@ -1,0 +1,305 @@
+//! The front door: checks a call, plans it, runs it on the chosen backend, and rescues it when a GPU dies.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::machine::Cpu;
+use super::model::{self, Work};
+use super::plan::{self, Exclusion, Plan, Question};
+use super::report::Report;
+use crate::backend::{Backend, Policy};
+use crate::error::{Error, Result};
+use crate::exec::threads::Threads;
+use crate::exec::{Times, simd};
+use crate::kernel::Kernel;
+use crate::launch::{self, IntoArgs, IntoOutputs};
+use crate::part::Part;
+
+/// Runs loops on the backend that should finish first, and says why.
+///
+/// Making one touches no hardware. The CPU is measured, in a few milliseconds, and a GPU is opened, in a few hundred, once the loops
+/// of this process have cost as much as that: rent or buy, so the worst case is twice the best. [`Policy::Only`] opens what it names at once.
+///
+/// Cheap to share: `&Dispatcher` is all a call needs, from any thread.
+///
+/// # Examples
+/// ```
+/// use forall::{Dispatcher, Kernel};
+///
+/// let forall = Dispatcher::new();
+/// let hypot = Kernel::map("fn hypot(x: f32, y: f32) -> f32 { return sqrt(x * x + y * y); }")?;
+/// let mut out = [0.0_f32; 3];
+/// let report = forall.run(&hypot, (&[3.0_f32, 5.0, 8.0], &[4.0_f32, 12.0, 15.0]), &mut out)?;
+/// assert_eq!(out, [5.0, 13.0, 17.0]);
+/// println!("{}", report.explain());
+/// # Ok::<(), forall::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Dispatcher {
+    policy: Option<Policy>,
+}
+
+/// Predicted nanoseconds of all loops of this process so far, under `Auto`.
+static SPENT_NS: AtomicU64 = AtomicU64::new(0);
+/// What measuring the CPU costs, roughly.
+const MEASURE_NS: f64 = 5e6;
+
+impl Dispatcher {
+    /// A dispatcher with the policy of `FORALL_BACKEND` (`auto`, `gpu`, `simd`, `threads`), [`Policy::Auto`] where that is not set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same with a policy of its own, whatever the environment says.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy: Some(policy) }
+    }
+
+    /// The policy in force.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if `FORALL_BACKEND` holds no backend's name.
+    pub fn policy(&self) -> Result<Policy> {
+        self.policy.map_or_else(environment_policy, Ok)
+    }
+
+    /// Runs `out[i] = body(i, x[i], y[i], …)` for every element, and returns when the outputs hold the result.
+    ///
+    /// # Shapes
+    /// Inputs in the order of the kernel's parameters: a number (or `[T; 2]` to `[T; 4]`, or `bool`) by value is the same for every
+    /// element, a slice or `Vec` by reference gives one element each, [`Index`](crate::Index) is the element's index. Outputs are `&mut`
+    /// slices, one or a tuple. All arrays have the same length n (whole arrays any); n = 0 is fine and runs nothing.
+    ///
+    /// # Backends
+    /// Any; the policy and the predicted times decide, [`Report::plan`] holds both.
+    ///
+    /// # Numerics
+    /// The CPU backends give the same bits. A GPU is within WGSL's accuracy bounds.
+    ///
+    /// # Errors
+    /// Every variant of [`Error`] that names a kernel. The outputs are then as before the call.
+    ///
+    /// # Panics
+    /// Where a closure body panics; the outputs are then partly written.
+    ///
+    /// # Cost
+    /// Under a microsecond besides the loop itself, once the kernel has run with parameters bound in this way; the first such call compiles.
+    pub fn run<'a, 'b>(
+        &self,
+        kernel: &Kernel,
+        args: impl IntoArgs<'a>,
+        outputs: impl IntoOutputs<'b>,
+    ) -> Result<Report> {
+        let part = launch::check(kernel.signature(), args.into_args(), outputs.into_outputs())?;
+        let (plan, compile) = self.decide(kernel, &part)?;
+        self.execute(kernel, part, plan, compile)
+    }
+
+    /// What [`run`](Self::run) would do with these arguments, without running the loop.
+    ///
+    /// # Errors
+    /// As `run`, except those that only running can find.
+    pub fn plan<'a, 'b>(
+        &self,
+        kernel: &Kernel,
+        args: impl IntoArgs<'a>,
+        outputs: impl IntoOutputs<'b>,
+    ) -> Result<Plan> {
+        let part = launch::check(kernel.signature(), args.into_args(), outputs.into_outputs())?;
+        self.decide(kernel, &part).map(|(plan, _)| plan)
+    }
+
+    /// The plan, and the time it took to compile the kernel for the CPU if this was its first call of this shape.
+    fn decide(&self, kernel: &Kernel, part: &Part<'_>) -> Result<(Plan, Duration)> {
+        let policy = self.policy()?;
+        let pool = Threads::global()?;
+        let nested = Threads::inside();
+        let compile = kernel.prepare(part.shape())?;
+        let work = Work::of(kernel, part)?;
+
+        // Rent or buy: assume until the loops so far were worth measuring.
+        let assumed = Cpu::assumed(pool.count());
+        let rough = model::simd(&assumed, &work, part.n as f64);
+        let spent = SPENT_NS.fetch_add(rough as u64, Ordering::Relaxed) as f64 + rough;
+        let cpu = if spent < MEASURE_NS || nested { &assumed } else { Cpu::measured(pool) };
+
+        let threads = match (nested, pool.count()) {
+            (true, _) => Some(Exclusion::Nested),
+            (false, 1) => Some(Exclusion::OneThread),
+            (false, _) => None,
+        };
+        let gpu = gpu::look(kernel, policy, nested, spent);
+        let question = Question { policy, work, n: part.n, cpu, threads, gpu: gpu.view() };
+        let plan = plan::plan(&question).map_err(|exclusion| Error::Unavailable {
+            kernel: kernel.name().to_owned(),
+            // Only a GPU is ever excluded for good: the CPU backends run wherever this code does.
+            backend: Backend::Gpu,
+            reason: gpu.reason().unwrap_or_else(|| exclusion.to_string()),
+        })?;
+        Ok((plan, compile))
+    }
+
+    fn execute(
+        &self,
+        kernel: &Kernel,
+        mut part: Part<'_>,
+        mut plan: Plan,
+        compile: Duration,
+    ) -> Result<Report> {
+        let n = part.n;
+        let mut rescued = None;
+        let mut times = Times { compile, ..Times::default() };
+        if n > 0 && plan.backend == Backend::Gpu {
+            match run_on_gpu(kernel, &mut part) {
+                Ok(spent) => {
+                    return Ok(Report { kernel: kernel.clone(), n, times: spent, plan, rescued });
+                }
+                Err(error) if self.policy()? == Policy::Auto => {
+                    // The inputs are borrowed and the outputs untouched: the CPU can do the whole loop.
+                    plan = plan.without_gpu(Exclusion::Failed);
+                    rescued = Some(error.to_string());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if n > 0 {
+            let start = Instant::now();
+            match plan.backend {
+                Backend::Threads => Threads::global()?.run(kernel, part)?,
+                Backend::Simd | Backend::Gpu => simd::run(kernel, part)?,
+            }
+            times.run = start.elapsed();
+        }
+        Ok(Report { kernel: kernel.clone(), n, times, plan, rescued })
+    }
+}
+
+fn environment_policy() -> Result<Policy> {
+    static POLICY: std::sync::OnceLock<Result<Policy>> = std::sync::OnceLock::new();
+    POLICY
+        .get_or_init(|| match std::env::var("FORALL_BACKEND") {
+            Err(std::env::VarError::NotPresent) => Ok(Policy::Auto),
+            Ok(text) if text.is_empty() || text == "auto" => Ok(Policy::Auto),
+            value => {
+                let got = value.unwrap_or_else(|error| error.to_string());
+                got.parse().map(Policy::Only).map_err(|_| Error::Config {
+                    name: "FORALL_BACKEND",
+                    got,
+                    expected: "auto, gpu, simd or threads",
+                })
+            }
+        })
+        .clone()
+}
+
+#[cfg(feature = "gpu")]
+pub(super) fn run_on_gpu(kernel: &Kernel, part: &mut Part<'_>) -> Result<Times> {
+    let operations = kernel.operations(part.shape())?;
+    crate::exec::gpu::Gpu::shared().run(kernel, operations, part)
+}
+
+#[cfg(not(feature = "gpu"))]
+fn run_on_gpu(kernel: &Kernel, _: &mut Part<'_>) -> Result<Times> {
+    Err(Error::Unavailable {
+        kernel: kernel.name().to_owned(),
+        backend: Backend::Gpu,
+        reason: Exclusion::NotBuilt.to_string(),
+    })
+}
+
+/// What this process knows about its GPU.
+#[cfg(feature = "gpu")]
+mod gpu {
+    use std::sync::{Arc, PoisonError, RwLock};
+
+    use super::super::machine::GpuFacts;
+    use super::super::plan::{self, Exclusion};
+    use crate::backend::{Backend, Policy};
+    use crate::exec::gpu::Gpu;
+    use crate::kernel::Kernel;
+
+    /// What opening a GPU costs, roughly, in nanoseconds: loading the driver dominates.
+    const OPEN_NS: f64 = 300e6;
+
+    #[derive(Clone)]
+    pub(super) enum Known {
+        Unopened,
+        Ready(Arc<GpuFacts>),
+        Excluded(Exclusion, Option<Arc<str>>),
+    }
+
+    impl Known {
+        pub(super) fn view(&self) -> plan::Gpu<'_> {
+            match self {
+                Self::Unopened => plan::Gpu::Unopened,
+                Self::Ready(facts) => plan::Gpu::Ready(facts),
+                Self::Excluded(why, _) => plan::Gpu::Excluded(*why),
+            }
+        }
+
+        /// The driver's own words, where there are any.
+        pub(super) fn reason(&self) -> Option<String> {
+            match self {
+                Self::Excluded(_, Some(reason)) => Some(reason.to_string()),
+                _ => None,
+            }
+        }
+    }
+
+    static KNOWN: RwLock<Option<Known>> = RwLock::new(None);
+
+    /// What is known, after opening the GPU if this call is worth it; `spent` is what the loops so far were predicted to cost.
+    pub(super) fn look(kernel: &Kernel, policy: Policy, nested: bool, spent: f64) -> Known {
+        if !kernel.has_wgsl() {
+            return Known::Excluded(Exclusion::ClosureOnly, None);
+        }
+        if nested {
+            return Known::Excluded(Exclusion::Nested, None);
+        }
+        let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match (policy, known) {
+            (_, Some(ready @ Known::Ready(_))) => ready,
+            // Whoever asks for the GPU by name gets another try.
+            (Policy::Only(Backend::Gpu), _) => open(),
+            (_, Some(known)) => known,
+            (Policy::Auto, None) if spent >= OPEN_NS => open(),
+            (_, None) => Known::Unopened,
+        }
+    }
+
+    /// Opens and measures the GPU.
+    fn open() -> Known {
+        let opened =
+            Gpu::shared().open().and_then(|_| GpuFacts::measure().map_err(|error| error.to_string()));
+        let found = match opened {
+            Ok(facts) => Known::Ready(Arc::new(facts)),
+            Err(reason) => Known::Excluded(Exclusion::NoAdapter, Some(reason.into())),
+        };
+        *KNOWN.write().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
+        found
+    }
+}
+
+#[cfg(not(feature = "gpu"))]
+mod gpu {
+    use super::super::plan::{self, Exclusion};
+    use crate::backend::Policy;
+    use crate::kernel::Kernel;
+
+    pub(super) struct NotBuilt;
+
+    impl NotBuilt {
+        pub(super) fn view(&self) -> plan::Gpu<'_> {
+            plan::Gpu::Excluded(Exclusion::NotBuilt)
+        }
+
+        pub(super) fn reason(&self) -> Option<String> {
+            None
+        }
+    }
+
+    pub(super) fn look(_: &Kernel, _: Policy, _: bool, _: f64) -> NotBuilt {
+        NotBuilt
+    }
+}

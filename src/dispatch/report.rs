@@ -1,0 +1,170 @@
+//! What ran, where, how long each step took, and why: the answer to every call.
+
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use super::plan::{Plan, Verdict};
+use crate::backend::Backend;
+use crate::exec::Times;
+use crate::kernel::Kernel;
+
+/// The account of one loop. Cheap to make (no text is formatted until it is printed).
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub(super) kernel: Kernel,
+    pub(super) n: usize,
+    pub(super) times: Times,
+    pub(super) plan: Plan,
+    pub(super) rescued: Option<String>,
+}
+
+impl Report {
+    /// The kernel's name.
+    pub fn kernel(&self) -> &str {
+        self.kernel.name()
+    }
+
+    /// Elements in the loop.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// The backend that ran the loop.
+    pub fn backend(&self) -> Backend {
+        self.plan.backend
+    }
+
+    /// How long each step took.
+    pub fn times(&self) -> Times {
+        self.times
+    }
+
+    /// The decision: every backend's prediction and verdict.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The error of the GPU that failed on this call, when the loop was finished on the CPU from the untouched inputs.
+    pub fn rescued(&self) -> Option<&str> {
+        self.rescued.as_deref()
+    }
+
+    /// Several lines: every backend with its prediction and the reason it was or was not chosen, and the time by step.
+    pub fn explain(&self) -> String {
+        let mut text = format!("{self}\n");
+        for entry in &self.plan.entries {
+            let predicted = entry.predicted.map_or_else(|| "–".to_owned(), |time| Span(time).to_string());
+            let why = match entry.verdict {
+                Verdict::Chosen if self.plan.entries.iter().any(|e| e.verdict == Verdict::Slower) => {
+                    "fastest prediction".to_owned()
+                }
+                Verdict::Chosen => "the only one left".to_owned(),
+                Verdict::Slower => "predicted slower".to_owned(),
+                Verdict::Unopened => "not opened: the loops so far were not worth its start-up".to_owned(),
+                Verdict::Excluded(why) => why.to_string(),
+            };
+            let mark = if entry.backend == self.plan.backend { '→' } else { ' ' };
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  {mark} {:<8} {predicted:>10}  {why}", entry.backend);
+        }
+        let Times { compile, upload, run, download, .. } = self.times;
+        let _ = write!(
+            text,
+            "    compile {}, upload {}, run {}, download {}",
+            Span(compile),
+            Span(upload),
+            Span(run),
+            Span(download)
+        );
+        text
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let types: Vec<String> =
+            self.kernel.signature().outputs.iter().map(|output| output.ty.to_string()).collect();
+        write!(
+            f,
+            "{}: {} × {} on {} in {}",
+            self.kernel(),
+            Grouped(self.n),
+            types.join(" + "),
+            self.plan.backend,
+            Span(self.times.total())
+        )?;
+        for entry in &self.plan.entries {
+            match (entry.verdict, entry.predicted) {
+                (Verdict::Slower, Some(time)) => write!(f, "; {} predicted {}", entry.backend, Span(time))?,
+                (Verdict::Unopened, _) => write!(f, "; {} not opened", entry.backend)?,
+                _ => {}
+            }
+        }
+        if let Some(error) = &self.rescued {
+            write!(f, "; after {error}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A duration with three significant digits: `3.1 ms`, `480 ns`.
+pub(crate) struct Span(pub Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ns = self.0.as_nanos() as f64;
+        let (value, unit) = match ns {
+            _ if ns < 1e3 => (ns, "ns"),
+            _ if ns < 1e6 => (ns / 1e3, "µs"),
+            _ if ns < 1e9 => (ns / 1e6, "ms"),
+            _ => (ns / 1e9, "s"),
+        };
+        let digits = if value >= 100.0 || unit == "ns" {
+            0
+        } else if value >= 10.0 {
+            1
+        } else {
+            2
+        };
+        f.pad(&format!("{value:.digits$} {unit}"))
+    }
+}
+
+/// A count in groups of three: `10 000 000`.
+struct Grouped(usize);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (at, digit) in digits.chars().enumerate() {
+            if at > 0 && (digits.len() - at) % 3 == 0 {
+                f.write_char(' ')?;
+            }
+            f.write_char(digit)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_three_significant_digits() {
+        let shown = |ns| Span(Duration::from_nanos(ns)).to_string();
+        assert_eq!(shown(0), "0 ns");
+        assert_eq!(shown(999), "999 ns");
+        assert_eq!(shown(1_000), "1.00 µs");
+        assert_eq!(shown(48_210), "48.2 µs");
+        assert_eq!(shown(3_140_000), "3.14 ms");
+        assert_eq!(shown(12_000_000_000), "12.0 s");
+    }
+
+    #[test]
+    fn counts_are_grouped() {
+        for (n, text) in [(0, "0"), (999, "999"), (1_000, "1 000"), (10_000_000, "10 000 000")] {
+            assert_eq!(Grouped(n).to_string(), text);
+        }
+    }
+}
