@@ -16,7 +16,8 @@ pub struct Times {
     pub compile: Duration,
     /// Copying the inputs to where a GPU reads them, and submitting; zero on the CPU.
     pub upload: Duration,
-    /// The loop itself. On a GPU, waiting for it: its own copies between host and device memory are in it.
+    /// The loop itself. On a GPU, waiting for it. Its copies between host and device memory are in it where the GPU has no
+    /// timestamps or moves less than a megabyte; else they are taken out, and divided by bytes between the two directions.
     pub run: Duration,
     /// Copying the results from a GPU to the caller's arrays; zero on the CPU.
     pub download: Duration,

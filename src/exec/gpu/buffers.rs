@@ -3,6 +3,7 @@
 //! Creating a buffer costs from microseconds to milliseconds, and wgpu frees memory only when it is polled, so a loop that is
 //! called again and again must find its buffers where it left them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use wgpu::BufferUsages;
@@ -25,7 +26,8 @@ impl Kind {
         match self {
             Self::Upload => BufferUsages::MAP_WRITE | BufferUsages::COPY_SRC,
             Self::Input => BufferUsages::STORAGE | BufferUsages::UNIFORM | BufferUsages::COPY_DST,
-            Self::Output => BufferUsages::STORAGE | BufferUsages::COPY_SRC,
+            // The times that a dispatch began and ended lie behind its results.
+            Self::Output => BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::QUERY_RESOLVE,
             Self::Download => BufferUsages::MAP_READ | BufferUsages::COPY_DST,
         }
     }
@@ -42,11 +44,12 @@ struct Idle {
 pub(crate) struct Pool {
     idle: Mutex<Vec<Idle>>,
     max_idle_bytes: u64,
+    created: AtomicU64,
 }
 
 impl Pool {
     pub(crate) fn new(max_idle_bytes: u64) -> Self {
-        Self { idle: Mutex::new(Vec::new()), max_idle_bytes }
+        Self { idle: Mutex::new(Vec::new()), max_idle_bytes, created: AtomicU64::new(0) }
     }
 
     /// An idle buffer of at least `bytes`, or a new one. A new one reports its errors to the error scopes around the call.
@@ -66,6 +69,7 @@ impl Pool {
                 return idle.remove(at).buffer;
             }
         }
+        self.created.fetch_add(1, Ordering::Relaxed);
         device.create_buffer(&wgpu::BufferDescriptor {
             label: None,
             size,
@@ -93,8 +97,15 @@ impl Pool {
     }
 
     /// Bytes lying idle.
+    #[cfg(test)]
     pub(crate) fn idle_bytes(&self) -> u64 {
         self.lock().iter().map(|idle| idle.buffer.size()).sum()
+    }
+
+    /// Buffers created so far.
+    #[cfg(test)]
+    pub(crate) fn created(&self) -> u64 {
+        self.created.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {

@@ -45,6 +45,8 @@ pub(crate) struct Device {
     pub limits: wgpu::Limits,
     pub pool: Pool,
     pub pipelines: Pipelines,
+    /// Nanoseconds of one tick of the GPU's clock, where it has one.
+    pub tick: Option<f32>,
     fate: Arc<Fate>,
 }
 
@@ -53,10 +55,11 @@ impl Device {
     pub(crate) fn open(found: Found, max_idle_bytes: u64) -> Result<Self, String> {
         let Found { adapter, fact } = found;
         let limits = adapter.limits();
+        let features = adapter.features() & wgpu::Features::TIMESTAMP_QUERY;
         let request = || {
             pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
                 label: Some("forall"),
-                required_features: wgpu::Features::empty(),
+                required_features: features,
                 // wgpu's own defaults allow 128 MiB a binding, whatever the adapter can do.
                 required_limits: limits.clone(),
                 experimental_features: wgpu::ExperimentalFeatures::disabled(),
@@ -77,6 +80,7 @@ impl Device {
         raw.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             set_first(&told.uncaptured, error.to_string())
         }));
+        let tick = (!features.is_empty()).then(|| queue.get_timestamp_period());
         Ok(Self {
             raw,
             queue,
@@ -84,6 +88,7 @@ impl Device {
             limits,
             pool: Pool::new(max_idle_bytes),
             pipelines: Pipelines::default(),
+            tick: tick.filter(|tick| tick.is_normal()),
             fate,
         })
     }

@@ -45,6 +45,9 @@ pub(crate) struct GpuOptions {
     pub timeout: Duration,
     /// The most bytes of buffers kept for the next call.
     pub max_idle_bytes: u64,
+    /// Destroys the device after so many slices of a part were submitted.
+    #[cfg(test)]
+    pub lose_after: Option<usize>,
 }
 
 impl Default for GpuOptions {
@@ -56,6 +59,8 @@ impl Default for GpuOptions {
             timeout: Duration::from_secs(120),
             // Two slices on their way, with their four buffers.
             max_idle_bytes: 512 << 20,
+            #[cfg(test)]
+            lose_after: None,
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::GpuOptions;
 use super::buffers::Kind;
@@ -16,6 +16,12 @@ use super::slices::{self, Bounds, Layout};
 use crate::exec::Times;
 use crate::kernel::shader::{Binding, Shader};
 use crate::part::{Input, Part};
+
+/// Slices that move fewer bytes than this are not timed by the GPU's clock: their copies take some 0.1 ms at most.
+const TIMED_BYTES: u64 = 1 << 20;
+
+/// Two timestamps.
+const TICKS_BYTES: u64 = 16;
 
 /// Slices submitted and not yet waited for.
 const IN_FLIGHT: usize = 2;
@@ -96,6 +102,10 @@ pub(crate) fn run(
         runner.in_flight.push_back(slice);
         times.upload += clock.elapsed();
         start += n;
+        #[cfg(test)]
+        if options.lose_after == Some(done.len() + runner.in_flight.len()) {
+            device.destroy();
+        }
     }
     while !runner.in_flight.is_empty() {
         done.push(runner.finish(&mut times)?);
@@ -105,12 +115,27 @@ pub(crate) fn run(
     }
 
     let clock = Instant::now();
-    download(device, shader, done, part)?;
+    let running = download(device, shader, done, part)?;
     times.download = clock.elapsed();
+    divide(&mut times, running, shader, part);
     for (buffer, _) in runner.whole.drain(..) {
         device.pool.give(Kind::Input, buffer);
     }
     Ok(times)
+}
+
+/// Takes the GPU's copies out of the time that was spent waiting, where its own clock told how long the shader was running.
+fn divide(times: &mut Times, running: Option<Duration>, shader: &Shader, part: &Part<'_>) {
+    let Some(copying) = running.and_then(|running| times.run.checked_sub(running)) else { return };
+    times.run -= copying;
+    let mut bytes = [0, 0];
+    for binding in &shader.bindings {
+        let size = sliced(part, *binding).unwrap_or(0);
+        bytes[usize::from(matches!(binding, Binding::Output(_)))] += size;
+    }
+    let up = copying.mul_f64(bytes[0] as f64 / (bytes[0] + bytes[1]).max(1) as f64);
+    times.upload += up;
+    times.download += copying - up;
 }
 
 /// Whether the device can see this part's bindings at all.
@@ -204,6 +229,7 @@ struct Slice {
     downloaded: Mapped,
     submission: wgpu::SubmissionIndex,
     submitted: Instant,
+    timed: bool,
 }
 
 /// A slice whose results lie in a mapped buffer.
@@ -211,6 +237,8 @@ struct Done {
     start: usize,
     n: usize,
     download: wgpu::Buffer,
+    /// Whether the ticks at which the shader began and ended lie behind the results.
+    timed: bool,
 }
 
 struct Runner<'a> {
@@ -290,6 +318,9 @@ impl Runner<'_> {
             });
         }
 
+        // For a small slice, the two queries cost more than they tell.
+        let timed = self.device.tick.is_some() && inputs.bytes() + outputs.bytes() >= TIMED_BYTES;
+        let ticks_at = if timed { outputs.place(TICKS_BYTES) } else { 0 };
         let wanted = [
             (Kind::Upload, inputs.bytes()),
             (Kind::Input, inputs.bytes()),
@@ -341,11 +372,27 @@ impl Runner<'_> {
             });
             let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             encoder.copy_buffer_to_buffer(&upload, 0, &input, 0, inputs.bytes());
+            let queries = timed.then(|| {
+                raw.create_query_set(&wgpu::QuerySetDescriptor {
+                    label: None,
+                    ty: wgpu::QueryType::Timestamp,
+                    count: 2,
+                })
+            });
             {
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                let timestamp_writes = queries.as_ref().map(|query_set| wgpu::ComputePassTimestampWrites {
+                    query_set,
+                    beginning_of_pass_write_index: Some(0),
+                    end_of_pass_write_index: Some(1),
+                });
+                let mut pass = encoder
+                    .begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
                 pass.set_pipeline(&self.pipeline.raw);
                 pass.set_bind_group(0, &group, &[]);
                 pass.dispatch_workgroups(columns, rows, 1);
+            }
+            if let Some(queries) = &queries {
+                encoder.resolve_query_set(queries, 0..2, &output, ticks_at);
             }
             encoder.copy_buffer_to_buffer(&output, 0, &download, 0, outputs.bytes());
             encoder.map_buffer_on_submit(
@@ -358,7 +405,19 @@ impl Runner<'_> {
             queue.submit([encoder.finish()])
         })?;
         let submitted = Instant::now();
-        Ok(Slice { start, n, upload, input, output, download, uploadable, downloaded, submission, submitted })
+        Ok(Slice {
+            start,
+            n,
+            upload,
+            input,
+            output,
+            download,
+            uploadable,
+            downloaded,
+            submission,
+            submitted,
+            timed,
+        })
     }
 
     /// Waits for the oldest slice.
@@ -379,7 +438,7 @@ impl Runner<'_> {
         self.device.pool.give(Kind::Upload, slice.upload);
         self.device.pool.give(Kind::Input, slice.input);
         self.device.pool.give(Kind::Output, slice.output);
-        Ok(Done { start: slice.start, n: slice.n, download: slice.download })
+        Ok(Done { start: slice.start, n: slice.n, download: slice.download, timed: slice.timed })
     }
 }
 
@@ -396,17 +455,30 @@ fn write(
     written.map_err(|error| device.failure("allocation", error.to_string(), false))
 }
 
-/// Copies the results of every slice to the caller's arrays, once all of them can be read.
-fn download(device: &Device, shader: &Shader, done: Vec<Done>, part: &mut Part<'_>) -> Result<(), Failure> {
+/// Copies the results of every slice to the caller's arrays, once all of them can be read. Tells how long the shader ran, where
+/// every slice was timed.
+fn download(
+    device: &Device,
+    shader: &Shader,
+    done: Vec<Done>,
+    part: &mut Part<'_>,
+) -> Result<Option<Duration>, Failure> {
     let views = device.attempt("readback", |_, _| {
         let view = |slice: &Done| {
-            let bytes = output_places(shader, part, slice.n).1;
-            slice.download.get_mapped_range(0..bytes)
+            let (_, mut layout) = output_places(shader, part, slice.n);
+            let ticks_at = slice.timed.then(|| layout.place(TICKS_BYTES) as usize);
+            Ok::<_, wgpu::MapRangeError>((slice.download.get_mapped_range(0..layout.bytes())?, ticks_at))
         };
         done.iter().map(view).collect::<Result<Vec<_>, _>>()
     })?;
     let views = views.map_err(|error| device.failure("readback", error.to_string(), false))?;
-    for (slice, view) in done.iter().zip(&views) {
+    let mut running = Some(Duration::ZERO);
+    for (slice, (view, ticks_at)) in done.iter().zip(&views) {
+        let slice_ran = ticks_at.and_then(|at| {
+            let [began, ended]: [u64; 2] = bytemuck::pod_read_unaligned(&view[at..at + TICKS_BYTES as usize]);
+            Some(Duration::from_nanos((ended.checked_sub(began)? as f32 * device.tick?) as u64))
+        });
+        running = running.zip(slice_ran).map(|(sum, ran)| sum.saturating_add(ran));
         for (output, offset) in output_places(shader, part, slice.n).0 {
             let size = part.outputs[output].ty.size();
             part.outputs[output].data[slice.start * size..(slice.start + slice.n) * size]
@@ -418,11 +490,11 @@ fn download(device: &Device, shader: &Shader, done: Vec<Done>, part: &mut Part<'
         slice.download.unmap();
         device.pool.give(Kind::Download, slice.download);
     }
-    Ok(())
+    Ok(running)
 }
 
-/// Where each output lies in the output buffer of a slice of `n` elements, and the bytes of that buffer.
-fn output_places(shader: &Shader, part: &Part<'_>, n: usize) -> (Vec<(usize, usize)>, u64) {
+/// Where each output lies in the output buffer of a slice of `n` elements, and the layout up to there.
+fn output_places(shader: &Shader, part: &Part<'_>, n: usize) -> (Vec<(usize, usize)>, Layout) {
     let mut layout = Layout::default();
     let mut places = Vec::new();
     for binding in &shader.bindings {
@@ -430,5 +502,5 @@ fn output_places(shader: &Shader, part: &Part<'_>, n: usize) -> (Vec<(usize, usi
             places.push((output, layout.place((n * part.outputs[output].ty.size()) as u64) as usize));
         }
     }
-    (places, layout.bytes())
+    (places, layout)
 }

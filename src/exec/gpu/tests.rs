@@ -379,6 +379,46 @@ fn a_device_lost_between_or_during_calls_is_an_error_and_the_next_call_opens_ano
     check_saxpy(&gpu, 0, n);
 }
 
+#[test]
+fn a_device_lost_after_some_slices_leaves_even_their_outputs() {
+    let n = 5000;
+    let (x, y) = (exact(n, 1), exact(n, 2));
+    for after in [1, 2, 4, 5] {
+        let options = GpuOptions {
+            max_elements_per_dispatch: Some(1000),
+            lose_after: Some(after),
+            ..GpuOptions::default()
+        };
+        let Some(gpu) = gpu(options) else { return };
+        let (mut out, mut index) = (vec![POISON; n], vec![POISON_WORD; n]);
+        let inputs = [uniform(3.0_f32), array(&x), array(&y)];
+        let part = part(0, n, inputs, [output(&mut out), output(&mut index)]);
+        let error = launch(&gpu, "saxpy", &saxpy(), Some(1.0), part).expect_err("lost on the way");
+        assert!(matches!(&error, Error::Gpu { lost: true, .. }), "after {after}: {error:?}");
+        assert!(out.iter().all(|&o| o == POISON) && index.iter().all(|&o| o == POISON_WORD), "after {after}");
+    }
+}
+
+#[test]
+fn the_times_of_a_call_add_up() {
+    let Some(gpu) = shared() else { return };
+    let n = 1 << 20;
+    let (x, y) = (exact(n, 1), exact(n, 2));
+    for _ in 0..3 {
+        let (mut out, mut index) = (vec![POISON; n], vec![POISON_WORD; n]);
+        let inputs = [uniform(3.0_f32), array(&x), array(&y)];
+        let part = part(0, n, inputs, [output(&mut out), output(&mut index)]);
+        let clock = Instant::now();
+        let times = launch(gpu, "saxpy", &saxpy(), Some(2.0), part).expect("runs");
+        let all = clock.elapsed();
+        println!("{times:?} of {all:?}");
+        assert!(times.total() <= all && times.total() * 10 > all, "{times:?} of {all:?}");
+        assert!(
+            times.run > Duration::ZERO && times.upload > Duration::ZERO && times.download > Duration::ZERO
+        );
+    }
+}
+
 /// The destruction may have come after the last call of the round; then this one meets it.
 fn check_saxpy_or_lost(gpu: &Gpu) {
     let (x, y) = ([1.0_f32], [2.0_f32]);
@@ -448,10 +488,12 @@ fn buffers_are_used_again_and_the_idle_ones_bounded() {
     check_saxpy(&gpu, 0, 1000);
     let idle = device.pool.idle_bytes();
     assert!(idle > 0, "buffers are kept");
+    let created = device.pool.created();
     for _ in 0..200 {
         check_saxpy(&gpu, 0, 1000);
     }
-    assert_eq!(device.pool.idle_bytes(), idle, "every call found the buffers of the one before");
+    assert_eq!(device.pool.idle_bytes(), idle);
+    assert_eq!(device.pool.created(), created, "every call found the buffers of the one before");
     for n in (1..40).map(|k| k * 700) {
         check_saxpy(&gpu, 0, n);
         assert!(device.pool.idle_bytes() <= 100_000);
