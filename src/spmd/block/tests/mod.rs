@@ -1,5 +1,7 @@
 //! The block interpreter against the oracle, on every level of this CPU.
 
+mod control;
+mod memory;
 mod ops;
 mod random;
 
