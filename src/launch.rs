@@ -336,6 +336,7 @@ pub(crate) fn check<'a, 'i: 'a, 'o: 'a>(
             return Err(wrong_type(kernel, field, format!("an array of {ty}"), field.ty, Takes::Array));
         }
         layout(kernel, &field.name, data, ty)?;
+        let data = if data.is_empty() { bytemuck::cast_slice_mut::<u64, u8>(&mut []) } else { data };
         checked_outputs.push(Output { data, ty });
     }
 
@@ -466,6 +467,7 @@ fn input<'a>(kernel: &str, param: &Param, arg: Arg<'a>) -> Result<Input<'a>> {
                 return Err(wrong());
             }
             layout(kernel, &field.name, data, ty)?;
+            let data = if data.is_empty() { bytemuck::cast_slice::<u64, u8>(&[]) } else { data };
             Ok(match takes {
                 Takes::Whole => Input::Whole { data, ty },
                 _ => Input::Array { data, ty },
@@ -480,7 +482,7 @@ fn layout(kernel: &str, name: &str, data: &[u8], ty: ElementType) -> Result<()> 
     if !data.len().is_multiple_of(ty.size()) {
         return Err(misaligned(kernel, name, format!("{} bytes", data.len()), ty));
     }
-    // An empty slice is read by nobody, and its pointer may be anything.
+    // The pointer of an empty slice may be anything; such a slice is exchanged for an aligned one.
     if !data.is_empty() && !address.is_multiple_of(ty.scalar.size()) {
         let past = address % ty.scalar.size();
         return Err(misaligned(kernel, name, format!("bytes that start {past} past an aligned address"), ty));

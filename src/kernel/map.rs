@@ -1,15 +1,26 @@
 //! The WGSL function body of a kernel, and the variants compiled from it, one for each way of binding its parameters.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use naga::ResourceBinding;
+use smallvec::SmallVec;
+
+use crate::cpu::CpuLevel;
 use crate::element::ElementType;
-use crate::error::Result;
-use crate::kernel::generate::{Target, generate};
-use crate::kernel::shader::Shader;
+use crate::error::{Error, Result};
+use crate::kernel::expression;
+use crate::kernel::generate::{Target, generate, whole_binding};
+use crate::kernel::shader::{Binding, Shader};
 use crate::kernel::wgsl::{self, Body, Slot};
-use crate::kernel::{Field, Inner, Kernel, Param, Signature, Takes};
-use crate::part::Shape;
+use crate::kernel::{Field, Inner, Kernel, Param, Signature, Takes, stack};
+use crate::part::{Bound, Input, Part, Shape};
+use crate::spmd::block::Code;
+use crate::spmd::ir::Program;
+use crate::spmd::lower::lower;
+use crate::spmd::memory::BufferData;
+use crate::spmd::passes;
 
 impl Kernel {
     /// A kernel from a WGSL function of one element: `out[i] = f(x[i], y[i], …)`.
@@ -41,14 +52,45 @@ impl Kernel {
         Self::from_body(wgsl::read(wgsl, Some(function))?)
     }
 
+    /// A kernel from a bare WGSL expression over `inputs`: `out[i] = expression`. Its name is the expression's text.
+    ///
+    /// The result has the expression's type. A literal without a suffix takes the type of what it is combined with, as in
+    /// WGSL: `2 * x` is an f32 where `x` is one.
+    ///
+    /// # Errors
+    /// As [`Kernel::map`], with the place in the expression.
+    ///
+    /// # Examples
+    /// ```
+    /// use forall::{Element, Kernel};
+    /// let kernel = Kernel::expression("sqrt(x*x + y*y)", &[("x", f32::TYPE), ("y", f32::TYPE)])?;
+    /// assert_eq!(kernel.signature().outputs[0].ty, f32::TYPE);
+    /// # Ok::<(), forall::Error>(())
+    /// ```
+    pub fn expression(expression: &str, inputs: &[(&str, ElementType)]) -> Result<Self> {
+        Self::from_body(expression::read(expression, inputs)?)
+    }
+
     /// The compute shader for a GPU; `None` for a kernel without a WGSL body.
     pub(crate) fn shader(&self, shape: Shape) -> Result<Option<&Shader>> {
         self.0.wgsl.as_ref().map(|map| map.shader(shape)).transpose()
     }
 
+    /// What the WGSL body becomes when every parameter is bound to an array: the generated shader and its SPMD program. For
+    /// people who debug forall or their kernel; the text is no stable format. Empty for a kernel without a WGSL body.
+    pub fn dump(&self) -> String {
+        let Some(map) = &self.0.wgsl else { return String::new() };
+        let shape = map.arrays();
+        let generated = generate(&map.body, shape, Target::Gpu);
+        let program = map.variant(shape).map_or_else(|error| error.to_string(), |v| v.program.to_string());
+        format!("{}\n{program}", generated.text)
+    }
+
     fn from_body(body: Body) -> Result<Self> {
         let map = Map { body, first: OnceLock::new() };
         let signature = map.signature();
+        // What cannot be run at all is refused here and not by the first call: one shape tells.
+        map.variant(map.arrays())?;
         Ok(Self(Arc::new(Inner { signature, wgsl: Some(Arc::new(map)), closure: None })))
     }
 }
@@ -60,10 +102,19 @@ pub(crate) struct Map {
     first: OnceLock<Box<Variant>>,
 }
 
+/// CPU levels there are, on any architecture.
+const LEVELS: usize = CpuLevel::WasmSimd128 as usize + 1;
+
 /// A body compiled for one way of binding its parameters.
 #[derive(Debug)]
 pub(crate) struct Variant {
     shape: Shape,
+    /// Optimised.
+    pub program: Program,
+    /// What each of the program's buffers is bound to.
+    buffers: Vec<Binding>,
+    /// By CPU level, compiled when first used: every launch uses the detected one, tests the others.
+    codes: [OnceLock<Code>; LEVELS],
     shader: OnceLock<Shader>,
     /// Variants are a list that only grows, so that finding one takes no lock.
     next: OnceLock<Box<Variant>>,
@@ -83,6 +134,12 @@ impl Map {
         }
     }
 
+    /// The shape in which every parameter is bound to an array.
+    fn arrays(&self) -> Shape {
+        let arrays = self.body.params.iter().map(|_| Bound::Array);
+        Shape::of(arrays.chain(self.body.wholes.iter().map(|_| Bound::Whole)))
+    }
+
     /// The compute shader for a GPU. Made at the first call for each shape.
     pub(crate) fn shader(&self, shape: Shape) -> Result<&Shader> {
         let variant = self.variant(shape)?;
@@ -92,20 +149,150 @@ impl Map {
         }))
     }
 
+    /// Runs every element of `part` on the calling thread.
+    pub(crate) fn run(&self, level: CpuLevel, mut part: Part<'_>) -> Result<()> {
+        self.wholes_fit(&part)?;
+        let variant = self.variant(part.shape())?;
+        if part.n <= MAX_RUN {
+            variant.run(level, &mut part);
+            return Ok(());
+        }
+        let mut start = 0;
+        while start < part.n {
+            let end = part.n.min(start + MAX_RUN);
+            variant.run(level, &mut part.slice(start..end));
+            start = end;
+        }
+        Ok(())
+    }
+
     /// The variant for a shape, compiled at the first call for it.
     pub(crate) fn variant(&self, shape: Shape) -> Result<&Variant> {
         let mut place = &self.first;
+        let mut new = None;
         loop {
             match place.get() {
                 Some(variant) if variant.shape == shape => return Ok(variant),
                 Some(variant) => place = &variant.next,
                 None => {
-                    let new = Box::new(Variant { shape, shader: OnceLock::new(), next: OnceLock::new() });
+                    let compiled = match new.take() {
+                        Some(compiled) => compiled,
+                        None => Box::new(self.compile(shape)?),
+                    };
                     // Another thread may have been faster, with this shape or another: look again.
-                    let _ = place.set(new);
+                    new = place.set(compiled).err();
                 }
             }
         }
+    }
+
+    fn compile(&self, shape: Shape) -> Result<Variant> {
+        let source = &self.body.source;
+        let generated = generate(&self.body, shape, Target::Cpu);
+        let program = stack::with_stack_for(&generated.text, source, || {
+            let mut module = wgsl::parse(source, &generated.text).map_err(|error| self.internal(&error))?;
+            for (i, whole) in self.body.wholes.iter().enumerate() {
+                let binding = ResourceBinding { group: 0, binding: whole_binding(&self.body, shape, i) };
+                let named = module.global_variables.iter_mut();
+                for (_, variable) in named.filter(|(_, v)| v.name.as_deref() == Some(&whole.name)) {
+                    variable.binding = Some(binding);
+                }
+            }
+            let info = wgsl::validate(source, &module).map_err(|error| self.internal(&error))?;
+            let mut program = lower(&module, &info, &generated.entry).map_err(|unsupported| {
+                let place = unsupported.span.to_range();
+                let help = "a map kernel computes each element by itself, with f32, i32, u32 and bool";
+                source.unsupported(place, &unsupported.construct, help)
+            })?;
+            passes::classify(&mut program);
+            Ok(program)
+        })?;
+        let binding = |number: u32| generated.bindings.get(number as usize).copied();
+        let buffers: Option<Vec<Binding>> =
+            program.buffers.iter().map(|buffer| binding(buffer.binding.1)).collect();
+        let Some(buffers) = buffers else {
+            return Err(self.internal(&"a buffer of the program has no binding"));
+        };
+        Ok(Variant {
+            shape,
+            program,
+            buffers,
+            codes: Default::default(),
+            shader: OnceLock::new(),
+            next: OnceLock::new(),
+        })
+    }
+
+    /// Whether `arrayLength` of every whole array is a `u32`, and each of its words has an index that is one.
+    fn wholes_fit(&self, part: &Part<'_>) -> Result<()> {
+        let params = self.body.params.len();
+        for (whole, input) in self.body.wholes.iter().zip(&part.inputs[params..]) {
+            if let Input::Whole { data, ty } = input {
+                whole_fits(&self.body.source.name, &whole.name, data.len(), *ty)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn internal(&self, message: &dyn fmt::Display) -> Error {
+        Error::Internal { kernel: self.body.source.name.clone(), message: message.to_string() }
+    }
+}
+
+pub(crate) fn whole_fits(kernel: &str, name: &str, bytes: usize, ty: ElementType) -> Result<()> {
+    const MAX_WORDS: usize = u32::MAX as usize;
+    if bytes / 4 <= MAX_WORDS {
+        return Ok(());
+    }
+    Err(Error::TooLong {
+        kernel: kernel.to_owned(),
+        got: bytes / ty.size(),
+        limit: MAX_WORDS * 4 / ty.size(),
+        reason: format!("WGSL indexes the whole array `{name}` in u32, word by word"),
+    })
+}
+
+/// Elements of one run: word indices of vectors of four stay below 2³².
+const MAX_RUN: usize = 1 << 30;
+
+/// Buffers of a run that need no allocation.
+type Buffers<'a> = SmallVec<[BufferData<'a>; 16]>;
+
+impl Variant {
+    /// The code for a level.
+    pub(crate) fn code(&self, level: CpuLevel) -> &Code {
+        self.codes[level as usize].get_or_init(|| Code::compile(&self.program, level))
+    }
+
+    /// Runs at most [`MAX_RUN`] elements.
+    fn run(&self, level: CpuLevel, part: &mut Part<'_>) {
+        let n = u32::try_from(part.n).expect("at most MAX_RUN elements");
+        // Where no parameter is bound to Index, base is unused; where one is, the launch has checked that it fits.
+        let words = Shader::words(part, part.start as u32, n);
+        let mut outputs = part.outputs.iter_mut();
+        let mut next_output = 0;
+        let mut buffers = Buffers::new();
+        for binding in &self.buffers {
+            buffers.push(match *binding {
+                Binding::Words => BufferData::Read(&words),
+                Binding::Array(i) | Binding::Whole(i) => match part.inputs[i] {
+                    Input::Array { data, .. } | Input::Whole { data, .. } => {
+                        BufferData::Read(bytemuck::cast_slice(data))
+                    }
+                    Input::Uniform { .. } | Input::Index => {
+                        unreachable!("the shape says that it is an array")
+                    }
+                },
+                // Outputs are declared, and so listed, in their order; one that is never stored to is left out.
+                Binding::Output(i) => {
+                    let output = outputs.nth(i - next_output).expect("outputs in order");
+                    next_output = i + 1;
+                    BufferData::Write(bytemuck::cast_slice_mut(output.data))
+                }
+            });
+        }
+        self.code(level).run(&mut buffers, n);
     }
 }
 

@@ -4,20 +4,22 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::Backend;
 use crate::cpu::CpuLevel;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::part::{Part, Shape};
 
 pub(crate) mod closure;
+mod expression;
 mod generate;
 pub(crate) mod map;
 mod scan;
 pub(crate) mod shader;
 mod source;
+mod stack;
 #[cfg(test)]
 mod tests;
+mod validity;
 mod wgsl;
 
 pub use closure::chunk::{Chunk, ChunkBuilder};
@@ -116,13 +118,14 @@ impl Kernel {
 
     /// Runs every element of `part` on the calling thread: the closure if there is one, else the WGSL body.
     pub(crate) fn run(&self, part: Part<'_>) -> Result<()> {
-        match &self.0.closure {
-            Some(closure) => closure.run(CpuLevel::detected(), part),
-            None => {
-                return Err(Error::Unavailable {
+        let level = CpuLevel::detected();
+        match (&self.0.closure, &self.0.wgsl) {
+            (Some(closure), _) => closure.run(level, part),
+            (None, Some(map)) => map.run(level, part)?,
+            (None, None) => {
+                return Err(Error::Internal {
                     kernel: self.name().to_owned(),
-                    backend: Backend::Simd,
-                    reason: "it has no body for the CPU; add a closure".to_owned(),
+                    message: "the kernel has no body".to_owned(),
                 });
             }
         }

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::part::{Input, Part};
 
 /// Invocations in a workgroup: `@workgroup_size(256)`.
@@ -51,9 +53,10 @@ pub(crate) struct Shader {
 
 impl Shader {
     /// The words of the uniform struct, for the slice of `n` elements whose first is element `base` of the loop:
-    /// `base`, `n`, then every uniform input's components, in the order of the signature.
-    pub(crate) fn words(part: &Part<'_>, base: u32, n: u32) -> Vec<u32> {
-        let mut words = vec![base, n];
+    /// `base`, `n`, then every uniform input's components, in the order of the signature. The struct in the shader is
+    /// longer by what makes its size a multiple of 16 bytes; nobody reads that.
+    pub(crate) fn words(part: &Part<'_>, base: u32, n: u32) -> Words {
+        let mut words = Words::from_slice(&[base, n]);
         for input in &part.inputs {
             if let Input::Uniform { bytes, ty } = input {
                 let value = &bytes[..ty.size()];
@@ -67,3 +70,6 @@ impl Shader {
         words
     }
 }
+
+/// The words of one slice; up to so many need no allocation.
+pub(crate) type Words = SmallVec<[u32; 32]>;

@@ -2,18 +2,20 @@
 //!
 //! Every error points into the user's text. Nothing is generated here (`map` does that) and nothing runs.
 
-use std::any::Any;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use naga::{AddressSpace, ArraySize, Handle, Module, ScalarKind, Statement, StorageAccess, TypeInner};
+use naga::{
+    AddressSpace, ArraySize, Expression, Handle, Module, ScalarKind, Statement, StorageAccess, TypeInner,
+};
 
 use crate::element::{ElementType, Scalar};
 use crate::error::Result;
 use crate::kernel::scan::{self, Declarations};
 use crate::kernel::source::Source;
+use crate::kernel::stack;
+use crate::kernel::validity::{self, Explanation};
 use crate::part::Shape;
 
 /// A map kernel's function and what stands beside it.
@@ -66,12 +68,40 @@ const RESERVED: &[&str] =
 
 /// Parses text. `text` is the user's, or generated code around it; `source` maps its places to the user's.
 pub(crate) fn parse(source: &Source, text: &str) -> Result<Module> {
-    guarded(source, || naga::front::wgsl::parse_str(text))?.map_err(|error| {
-        let (place, label) =
-            error.labels().next().map_or((None, ""), |(span, label)| (span.to_range(), label));
-        let notes: Vec<String> = error.notes().map(|note| format!("note: {note}")).collect();
-        source.invalid(place, error.message(), label, &notes)
+    naga::front::wgsl::parse_str(text).map_err(|error| {
+        // The first place, or, where that is in generated text, the first in the user's.
+        let user = source.offset..=source.offset + source.text.len();
+        let labels: Vec<_> = error.labels().map(|(span, label)| (span.to_range(), label)).collect();
+        let is_users = |place: &Option<Range<usize>>| place.as_ref().is_some_and(|p| user.contains(&p.start));
+        let best = labels.iter().find(|(place, _)| is_users(place)).or(labels.first());
+        let (place, label) = best.cloned().unwrap_or((None, ""));
+        let mut message = error.message().replace("found \"\"", "found the end of the text");
+        if place.as_ref().is_some_and(|place| place.start >= source.offset + source.text.len()) {
+            // What was found is generated, and none of the user's business.
+            let found = message.find(", found").unwrap_or(message.len());
+            message.replace_range(found.., ", found the end of the text");
+        }
+        // The caret shows where; the label need not say the message again.
+        let label = if message.contains(label) || label == "see msg" { "" } else { label };
+        source.invalid(place, &message, label, &notes(error.notes()))
     })
+}
+
+/// naga's notes. It lists every type a function accepts, one to a line: those that forall has, on one line.
+fn notes<'a>(notes: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let (mut kept, mut types) = (Vec::new(), Vec::new());
+    for note in notes {
+        match note.strip_prefix("allowed type: ") {
+            Some(ty) if ["Abstract", "f16", "f64", "i64", "u64"].iter().any(|other| ty.contains(other)) => {}
+            Some(ty) => types.push(ty),
+            None => kept.push(note.to_owned()),
+        }
+    }
+    if let (Some(last), false) = (kept.last_mut(), types.is_empty()) {
+        last.push(' ');
+        last.push_str(&types.join(", "));
+    }
+    kept
 }
 
 /// Validates a parsed module.
@@ -79,47 +109,10 @@ pub(crate) fn validate(source: &Source, module: &Module) -> Result<ModuleInfo> {
     // quantizeToF16, pack2x16float and their like, which WGSL has without any extension.
     let capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
-    guarded(source, AssertUnwindSafe(|| validator.validate(module).map_err(Box::new)))?.map_err(|error| {
-        // The first spans are the innermost; the shortest of them is the one that says most.
-        let place = error.spans().filter_map(|(span, _)| span.to_range()).min_by_key(Range::len);
-        // The outer errors only say "function [0] is invalid".
-        let mut cause: &dyn std::error::Error = error.as_inner();
-        while let Some(next) = cause.source() {
-            cause = next;
-        }
-        source.invalid(place, &without_handles(&cause.to_string()), "", &[])
+    validator.validate(module).map_err(|error| {
+        let Explanation { message, place, help } = validity::explain(module, &error);
+        source.invalid(place, &message, "", help.as_slice())
     })
-}
-
-/// naga panics on some hostile texts (gfx-rs/wgpu 9499, 10345, 10267, 7381): that is an error like any other.
-fn guarded<T>(source: &Source, run: impl FnOnce() -> T + std::panic::UnwindSafe) -> Result<T> {
-    catch_unwind(run).map_err(|panic| {
-        let message = format!("the WGSL front end failed on this text: {}", panic_message(&*panic));
-        source.invalid(None, &message, "", &["it is naga, a library forall uses, that failed".to_owned()])
-    })
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
-}
-
-/// naga's validation messages name things by their place in its tables, `[3]`, which tells a reader nothing.
-fn without_handles(message: &str) -> String {
-    let mut clean = String::new();
-    for word in message.split_inclusive(' ') {
-        let bare = word.trim_end_matches([' ', ',', '.', ')', '?']);
-        let digits = bare.trim_start_matches("Some(").trim_start_matches('[').trim_end_matches(']');
-        let is_handle =
-            bare.contains('[') && !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit());
-        if is_handle {
-            clean = clean.trim_end().to_owned();
-            clean.push_str(&word[bare.len()..]);
-        } else {
-            clean.push_str(word);
-        }
-    }
-    clean
 }
 
 /// Reads a function body. With several functions the kernel is the one called `function`, or the last that no other calls.
@@ -128,15 +121,16 @@ pub(crate) fn read(text: &str, function: Option<&str>) -> Result<Body> {
     let guess = declarations.functions.last().map_or("wgsl", |function| &text[function.name.clone()]);
     let text: Arc<str> = text.into();
     let source = Source { name: function.unwrap_or(guess).to_owned(), text: text.clone(), offset: 0 };
-    read_source(source, text, function)
+    stack::with_stack_for(&text, &source, || read_source(source.clone(), text.clone(), function))
 }
 
-/// The same with `source` apart from `text`, for text generated around the user's.
+/// The same with `source` apart from `text`, for text generated around the user's, and on this thread's stack.
 pub(crate) fn read_source(source: Source, text: Arc<str>, function: Option<&str>) -> Result<Body> {
     let mut module = parse(&source, &text)?;
     let declarations = scan::declarations(&text);
     let reader = Reader { source, text, declarations };
     reader.refuse_declarations(&module)?;
+    reader.refuse_fragment(&module)?;
     for (number, (_, variable)) in (0..).zip(module.global_variables.iter_mut()) {
         // The library assigns bindings; until then any will do for validation.
         if matches!(variable.space, AddressSpace::Storage { .. }) {
@@ -229,6 +223,22 @@ impl Reader {
                 _ => ("this address space", "use a parameter, `var<private>` or `var<storage, read>`"),
             };
             return Err(self.source.unsupported(place, construct, help));
+        }
+        Ok(())
+    }
+
+    /// What only a fragment shader has.
+    fn refuse_fragment(&self, module: &Module) -> Result<()> {
+        for (_, function) in module.functions.iter() {
+            let help = "only a fragment shader, which draws pixels, has it";
+            if let Some(place) = validity::place_of(&function.body, &|s| matches!(s, Statement::Kill)) {
+                return Err(self.source.unsupported(Some(place), "discard", help));
+            }
+            let mut expressions = function.expressions.iter();
+            if let Some((handle, _)) = expressions.find(|(_, e)| matches!(e, Expression::Derivative { .. })) {
+                let place = function.expressions.get_span(handle).to_range();
+                return Err(self.source.unsupported(place, "a derivative", help));
+            }
         }
         Ok(())
     }
@@ -429,21 +439,23 @@ pub(crate) fn inner_type(inner: &TypeInner) -> Option<(ElementType, bool)> {
 
 /// A type in WGSL's words.
 pub(crate) fn describe(module: &Module, ty: Handle<naga::Type>) -> String {
+    let ty = &module.types[ty];
+    ty.name.as_ref().map_or_else(|| describe_inner(module, &ty.inner), |name| format!("`{name}`"))
+}
+
+/// The same for a type that has no handle.
+pub(crate) fn describe_inner(module: &Module, inner: &TypeInner) -> String {
     let of = |scalar: naga::Scalar| {
         let letter = match scalar.kind {
             ScalarKind::Float => "f",
             ScalarKind::Sint => "i",
             ScalarKind::Uint => "u",
             ScalarKind::Bool => return "bool".to_owned(),
-            _ => return "a literal".to_owned(),
+            ScalarKind::AbstractInt | ScalarKind::AbstractFloat => return "a literal".to_owned(),
         };
         format!("{letter}{}", 8 * u32::from(scalar.width))
     };
-    let ty = &module.types[ty];
-    if let Some(name) = &ty.name {
-        return format!("`{name}`");
-    }
-    match ty.inner {
+    match *inner {
         TypeInner::Scalar(scalar) => of(scalar),
         TypeInner::Vector { size, scalar } => format!("vec{}<{}>", size as u8, of(scalar)),
         TypeInner::Matrix { columns, rows, scalar } => {

@@ -1,0 +1,201 @@
+//! naga's validation errors, which speak of entries in its tables, in words: what has which type, and where.
+
+use std::ops::Range;
+
+use naga::front::Typifier;
+use naga::proc::ResolveContext;
+use naga::valid::{CallError, ExpressionError, FunctionError, ValidationError};
+use naga::{BinaryOperator as Op, Expression, Function, Handle, Module, Statement, WithSpan};
+
+use crate::kernel::wgsl::{describe, describe_inner};
+
+/// What is wrong, where, and what to do if that is known.
+pub(crate) struct Explanation {
+    pub message: String,
+    pub place: Option<Range<usize>>,
+    pub help: Option<String>,
+}
+
+/// Puts an error into words. The common mistakes are told by type; the rest in naga's own words.
+pub(crate) fn explain(module: &Module, error: &WithSpan<ValidationError>) -> Explanation {
+    if let ValidationError::Function { handle, source, .. } = error.as_inner()
+        && let Some(explanation) = in_function(module, &module.functions[*handle], source)
+    {
+        return explanation;
+    }
+    // The outer errors only say "function [0] is invalid"; the shortest span is the one that says most.
+    let mut cause: &dyn std::error::Error = error.as_inner();
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    Explanation {
+        message: without_handles(&cause.to_string()),
+        place: error.spans().filter_map(|(span, _)| span.to_range()).min_by_key(Range::len),
+        help: None,
+    }
+}
+
+fn in_function(module: &Module, function: &Function, error: &FunctionError) -> Option<Explanation> {
+    let ty = |expression: Handle<Expression>| type_of(module, function, expression);
+    let at = |expression: Handle<Expression>| function.expressions.get_span(expression).to_range();
+    let statement = |wanted: &dyn Fn(&Statement) -> bool| place_of(&function.body, wanted);
+    let name = function.name.as_deref().unwrap_or_default();
+    let (message, place, help) = match *error {
+        FunctionError::InvalidReturnType { expression, expected_ty } => {
+            let place = statement(&|s| matches!(s, Statement::Return { value } if *value == expression));
+            let message = match (expression, expected_ty) {
+                (Some(value), Some(expected)) => {
+                    format!("`{name}` returns {}, declared is {}", ty(value)?, describe(module, expected))
+                }
+                (Some(value), None) => format!("`{name}` returns {}, but declares no result", ty(value)?),
+                (None, Some(expected)) => {
+                    format!("`{name}` can end without returning its {}", describe(module, expected))
+                }
+                (None, None) => return None,
+            };
+            // Without a statement: the end of the function, whose span is all of it.
+            let end = module.functions.iter().find(|(_, f)| f.name == function.name);
+            let end = end.and_then(|(handle, _)| module.functions.get_span(handle).to_range());
+            (message, place.or_else(|| end.map(|place| place.end.saturating_sub(1)..place.end)), None)
+        }
+        FunctionError::InvalidIfType(condition) => {
+            let place = statement(&|s| matches!(s, Statement::If { condition: c, .. } if *c == condition));
+            (
+                format!("the condition is {}, expected bool", ty(condition)?),
+                place.and_then(|place| first_of(at(condition), place)),
+                Some("compare it, such as `x != 0`".to_owned()),
+            )
+        }
+        FunctionError::InvalidSwitchType(selector) => {
+            (format!("the switch is over {}, expected i32 or u32", ty(selector)?), at(selector), None)
+        }
+        FunctionError::InvalidStoreTypes { pointer, value } => {
+            let place = statement(
+                &|s| matches!(s, Statement::Store { pointer: p, value: v } if *p == pointer && *v == value),
+            );
+            (format!("{} is assigned to {}", ty(value)?, ty(pointer)?), place, None)
+        }
+        FunctionError::InvalidCall { function: callee, ref error } => {
+            let called = module.functions[callee].name.as_deref().unwrap_or_default();
+            let place = statement(&|s| {
+                matches!(s, Statement::Call { function, arguments, .. } if *function == callee && match error {
+                    CallError::ArgumentCount { seen, .. } => arguments.len() == *seen,
+                    CallError::ArgumentType { index, seen_expression, .. } => arguments.get(*index) == Some(seen_expression),
+                    _ => false,
+                })
+            });
+            match *error {
+                CallError::ArgumentCount { required, seen } => {
+                    (format!("`{called}` takes {required} arguments, got {seen}"), place, None)
+                }
+                CallError::ArgumentType { index, required, seen_expression } => {
+                    let (got, expected) = (ty(seen_expression)?, describe(module, required));
+                    (
+                        format!("argument {} of `{called}` is {got}, expected {expected}", index + 1),
+                        place,
+                        None,
+                    )
+                }
+                _ => return None,
+            }
+        }
+        FunctionError::Expression { handle, ref source } => match source {
+            ExpressionError::InvalidBinaryOperandTypes { op, lhs_type, rhs_type, .. } => {
+                let (left, right) = (describe_inner(module, lhs_type), describe_inner(module, rhs_type));
+                let convert = (left != right)
+                    .then(|| format!("WGSL converts nothing by itself: write `{left}(…)` or `{right}(…)`"));
+                (format!("there is no {left} {} {right}", symbol(*op)), at(handle), convert)
+            }
+            ExpressionError::InvalidUnaryOperandType(op, operand) => {
+                let symbol = match op {
+                    naga::UnaryOperator::Negate => "-",
+                    naga::UnaryOperator::LogicalNot => "!",
+                    naga::UnaryOperator::BitwiseNot => "~",
+                };
+                (format!("there is no {symbol}{}", ty(*operand)?), at(handle), None)
+            }
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(Explanation { message, place, help })
+}
+
+/// A type in words; of a variable, the type of what it holds.
+fn type_of(module: &Module, function: &Function, expression: Handle<Expression>) -> Option<String> {
+    let mut typifier = Typifier::new();
+    let context = ResolveContext::with_locals(module, &function.local_variables, &function.arguments);
+    typifier.grow(expression, &function.expressions, &context).ok()?;
+    Some(match *typifier.get(expression, &module.types) {
+        naga::TypeInner::Pointer { base, .. } => format!("a variable of {}", describe(module, base)),
+        ref inner => match typifier[expression].handle() {
+            Some(handle) => describe(module, handle),
+            None => describe_inner(module, inner),
+        },
+    })
+}
+
+/// The place of the first statement of that kind, in the order of the text.
+pub(crate) fn place_of(block: &naga::Block, wanted: &dyn Fn(&Statement) -> bool) -> Option<Range<usize>> {
+    block.span_iter().find_map(|(statement, span)| {
+        if wanted(statement) {
+            return span.to_range();
+        }
+        match statement {
+            Statement::Block(block) => place_of(block, wanted),
+            Statement::If { accept, reject, .. } => {
+                place_of(accept, wanted).or_else(|| place_of(reject, wanted))
+            }
+            Statement::Switch { cases, .. } => cases.iter().find_map(|case| place_of(&case.body, wanted)),
+            Statement::Loop { body, continuing, .. } => {
+                place_of(body, wanted).or_else(|| place_of(continuing, wanted))
+            }
+            _ => None,
+        }
+    })
+}
+
+/// `inner` where it lies in `outer`, else `outer`: an expression that is a parameter has the place of its declaration.
+fn first_of(inner: Option<Range<usize>>, outer: Range<usize>) -> Option<Range<usize>> {
+    inner.filter(|inner| outer.start <= inner.start && inner.end <= outer.end).or(Some(outer))
+}
+
+const fn symbol(op: Op) -> &'static str {
+    match op {
+        Op::Add => "+",
+        Op::Subtract => "-",
+        Op::Multiply => "*",
+        Op::Divide => "/",
+        Op::Modulo => "%",
+        Op::Equal => "==",
+        Op::NotEqual => "!=",
+        Op::Less => "<",
+        Op::LessEqual => "<=",
+        Op::Greater => ">",
+        Op::GreaterEqual => ">=",
+        Op::And => "&",
+        Op::ExclusiveOr => "^",
+        Op::InclusiveOr => "|",
+        Op::LogicalAnd => "&&",
+        Op::LogicalOr => "||",
+        Op::ShiftLeft => "<<",
+        Op::ShiftRight => ">>",
+    }
+}
+
+/// naga's message without the handles in it: `[3]`, `Some([3])`, `'name' [3]`.
+fn without_handles(message: &str) -> String {
+    let mut clean = String::new();
+    for word in message.split_inclusive(' ') {
+        let bare = word.trim_end_matches([' ', ',', '.']);
+        let inner = bare.strip_prefix("Some(").and_then(|rest| rest.strip_suffix(')')).unwrap_or(bare);
+        let number = inner.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        if number.is_some_and(|digits| digits.chars().all(|c| c.is_ascii_digit())) {
+            clean.truncate(clean.trim_end().len());
+            clean.push_str(&word[bare.len()..]);
+        } else {
+            clean.push_str(word);
+        }
+    }
+    clean.trim_end().to_owned()
+}
