@@ -21,14 +21,20 @@ const TELLING_TIME: Duration = Duration::from_millis(5);
 pub(crate) struct Pipeline {
     pub raw: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
-    /// Nanoseconds per element, an `f32` in bits; zero until measured.
-    nanoseconds: AtomicU32,
+    pub pace: Pace,
     used: AtomicU64,
 }
 
-impl Pipeline {
-    /// Nanoseconds per element as measured so far.
-    pub(crate) fn pace(&self) -> Option<f32> {
+/// Nanoseconds per element as measured so far.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// An `f32` in bits; zero until measured.
+    nanoseconds: AtomicU32,
+}
+
+impl Pace {
+    /// Nanoseconds per element; `None` until measured.
+    pub(crate) fn get(&self) -> Option<f32> {
         let pace = f32::from_bits(self.nanoseconds.load(Ordering::Relaxed));
         (pace > 0.0).then_some(pace)
     }
@@ -41,7 +47,7 @@ impl Pipeline {
             return;
         }
         let measured = busy.as_nanos() as f32 / n as f32;
-        let pace = match self.pace() {
+        let pace = match self.get() {
             Some(old) if old > measured => 0.5 * (old + measured),
             _ => measured,
         };
@@ -102,7 +108,7 @@ pub(crate) fn compile(device: &wgpu::Device, name: &str, shader: &Shader) -> Pip
         compilation_options: wgpu::PipelineCompilationOptions::default(),
         cache: None,
     });
-    Pipeline { raw, layout, nanoseconds: AtomicU32::new(0), used: AtomicU64::new(0) }
+    Pipeline { raw, layout, pace: Pace::default(), used: AtomicU64::new(0) }
 }
 
 fn layout_entry((binding, what): (u32, &Binding)) -> wgpu::BindGroupLayoutEntry {
@@ -116,5 +122,24 @@ fn layout_entry((binding, what): (u32, &Binding)) -> wgpu::BindGroupLayoutEntry 
         visibility: wgpu::ShaderStages::COMPUTE,
         ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
         count: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_call_says_nothing_a_slow_one_all_at_once_a_fast_one_by_halves() {
+        let pace = Pace::default();
+        // One element in 0.1 ms would make the next call of ten million start with slices of 500.
+        pace.learn(1, Duration::from_micros(100));
+        assert_eq!(pace.get(), None);
+        pace.learn(100, Duration::from_millis(20));
+        assert_eq!(pace.get(), Some(200_000.0));
+        pace.learn(1 << 20, Duration::from_nanos(1 << 20));
+        assert_eq!(pace.get(), Some(100_000.5));
+        pace.learn(100, Duration::from_millis(50));
+        assert_eq!(pace.get(), Some(500_000.0));
     }
 }

@@ -86,14 +86,14 @@ pub(crate) fn run(
     while start < part.n {
         // Without a measurement the second slice would be as blind as the first.
         while runner.in_flight.len() >= IN_FLIGHT
-            || (runner.pipeline.pace().is_none() && !runner.in_flight.is_empty())
+            || (runner.pipeline.pace.get().is_none() && !runner.in_flight.is_empty())
         {
             done.push(runner.finish(&mut times)?);
         }
         let n = slices::next(
             &bounds,
             part.n - start,
-            runner.pipeline.pace(),
+            runner.pipeline.pace.get(),
             operations,
             options.dispatch_target,
         );
@@ -434,7 +434,7 @@ impl Runner<'_> {
             ));
         }
         // With another slice behind it, this one may have waited for its turn: the time is an upper bound.
-        self.pipeline.learn(slice.n, slice.submitted.elapsed());
+        self.pipeline.pace.learn(slice.n, slice.submitted.elapsed());
         self.device.pool.give(Kind::Upload, slice.upload);
         self.device.pool.give(Kind::Input, slice.input);
         self.device.pool.give(Kind::Output, slice.output);
