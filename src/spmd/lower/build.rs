@@ -211,8 +211,8 @@ impl Builder {
         }
         let constant = |known: Known| (known.kind == Kind::Constant).then_some(known.bound);
         let bound = match op {
-            Binary::AddI => x.bound.checked_add(y.bound).unwrap_or(u32::MAX),
-            Binary::MulI => x.bound.checked_mul(y.bound).unwrap_or(u32::MAX),
+            Binary::AddI => x.bound.saturating_add(y.bound),
+            Binary::MulI => x.bound.saturating_mul(y.bound),
             Binary::AndI | Binary::MinU => x.bound.min(y.bound),
             Binary::MaxU => x.bound.max(y.bound),
             Binary::RemU => constant(y).and_then(|n| n.checked_sub(1)).unwrap_or(u32::MAX).min(x.bound),

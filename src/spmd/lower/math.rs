@@ -6,6 +6,10 @@ use naga::{MathFunction, Span, TypeInner};
 use super::super::ir::{Binary, Ternary, Ty, Unary, Value};
 use super::{Lowerer, Result, Unsupported, Vals};
 
+/// 180/π and π/180 to the nearest `f32`; dividing `f32`s would miss the first by a unit in the last place.
+const DEGREES_PER_RADIAN: f32 = 57.295_78;
+const RADIANS_PER_DEGREE: f32 = 0.017_453_292;
+
 impl Lowerer<'_> {
     /// `inner` is the first argument's type.
     pub(super) fn math(
@@ -39,11 +43,11 @@ impl Lowerer<'_> {
                 l.build.binary(Binary::SubF, x, whole)
             }),
             Fun::Radians => self.each(a, |l, x| {
-                let factor = l.build.f32(std::f32::consts::PI / 180.0);
+                let factor = l.build.f32(RADIANS_PER_DEGREE);
                 l.build.binary(Binary::MulF, x, factor)
             }),
             Fun::Degrees => self.each(a, |l, x| {
-                let factor = l.build.f32(180.0 / std::f32::consts::PI);
+                let factor = l.build.f32(DEGREES_PER_RADIAN);
                 l.build.binary(Binary::MulF, x, factor)
             }),
             Fun::QuantizeToF16 => self.each(a, |l, x| {

@@ -76,9 +76,8 @@ impl<'m> Lowerer<'m> {
                 self.clear(&root, entry);
             }
         }
-        let mut indexed: Vec<_> = (frame.usage != self.usage.entry())
-            .then(|| usage.indexed_values.iter().copied().collect())
-            .unwrap_or_default();
+        // In a fixed order, so that the same text gives the same program.
+        let mut indexed: Vec<_> = usage.indexed_values.iter().copied().collect();
         indexed.retain(|&h| matches!(frame.function.expressions[h], Expression::FunctionArgument(_)));
         indexed.sort_unstable();
         for handle in indexed {

@@ -1,4 +1,4 @@
-//! WGSL in, numbers out: every snippet is lowered, verified and run by the oracle.
+//! WGSL in, numbers out: every snippet is lowered, verified and run.
 
 mod control;
 mod limits;
@@ -6,9 +6,10 @@ mod memory;
 mod values;
 
 use super::{Unsupported, lower};
+use crate::cpu::CpuLevel;
 use crate::spmd::ir::Program;
 use crate::spmd::memory::BufferData;
-use crate::spmd::oracle;
+use crate::spmd::{block, oracle, passes};
 
 /// What a store that never happened leaves behind.
 const POISON: u32 = 0xDEAD_BEEF;
@@ -32,15 +33,31 @@ fn lowered(source: &str) -> Result<Program, Unsupported> {
     Ok(program)
 }
 
-/// Runs `main` on buffers in the order of their declaration; `out` is written, the others are too if they may be.
+/// Runs `main` on buffers in the order of their declaration: by the oracle as it was lowered, and the same again after the
+/// passes, by the oracle and by the block interpreter.
 fn run_buffers(source: &str, buffers: &mut [Vec<u32>], invocations: u32) {
     let program = lowered(source).unwrap_or_else(|error| panic!("unsupported: {error:?}"));
-    let mut bound: Vec<BufferData<'_>> = Vec::new();
+    let mut optimised = program.clone();
+    passes::optimise(&mut optimised);
+    let (mut second, mut third) = (buffers.to_vec(), buffers.to_vec());
+    oracle::run(&program, &mut bind(&program, buffers), invocations);
+    oracle::run(&optimised, &mut bind(&optimised, &mut second), invocations);
+    assert_eq!(buffers, second, "the passes change the result of\n{program}to that of\n{optimised}");
+    let code = block::Code::compile(&optimised, CpuLevel::detected());
+    code.run(&mut bind(&optimised, &mut third), invocations);
+    assert_eq!(buffers, third, "the block interpreter differs on\n{optimised}");
+}
+
+fn bind<'a>(program: &Program, buffers: &'a mut [Vec<u32>]) -> Vec<BufferData<'a>> {
     assert_eq!(program.buffers.len(), buffers.len(), "{program}");
-    for (declared, words) in program.buffers.iter().zip(buffers) {
-        bound.push(if declared.writable { BufferData::Write(words) } else { BufferData::Read(words) });
-    }
-    oracle::run(&program, &mut bound, invocations);
+    let pairs = program.buffers.iter().zip(buffers);
+    pairs
+        .map(
+            |(declared, words)| {
+                if declared.writable { BufferData::Write(words) } else { BufferData::Read(words) }
+            },
+        )
+        .collect()
 }
 
 /// `declarations`, then a compute shader whose body stores to `out: array<T>`, run by one invocation per word of `out`.
