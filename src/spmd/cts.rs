@@ -288,9 +288,9 @@ fn block_interpreter_passes_every_case_on_every_level() {
     let mut failures = vec![];
     for list in List::all() {
         let lowered = list.program();
-        let mut classified = lowered.clone();
-        passes::classify(&mut classified);
-        for (passes, program) in [("no passes", &lowered), ("classified", &classified)] {
+        let mut optimised = lowered.clone();
+        passes::optimise(&mut optimised);
+        for (passes, program) in [("as lowered", &lowered), ("optimised", &optimised)] {
             for level in CpuLevel::available() {
                 let code = Code::compile(program, level);
                 let results = list.results(program, |buffers, n| code.run(buffers, n));

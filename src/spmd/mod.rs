@@ -3,6 +3,8 @@
 pub(crate) mod block;
 #[cfg(test)]
 mod cts;
+#[cfg(test)]
+mod differential;
 pub(crate) mod ir;
 pub(crate) mod lower;
 pub(crate) mod math;

@@ -13,7 +13,7 @@ mod hyperbolic;
 mod lane;
 mod scalar;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trigonometric;
 mod vector;
 mod wide;
