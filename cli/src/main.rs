@@ -1,7 +1,11 @@
 //! The `forall` command: arguments and exit codes. Each subcommand has its own file.
 
 mod devices;
+mod npy;
 mod progress;
+mod run;
+mod summary;
+mod value;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -22,6 +26,7 @@ struct Command {
 
 #[derive(Debug, Subcommand)]
 enum Sub {
+    Run(run::Options),
     Devices(devices::Options),
 }
 
@@ -57,6 +62,7 @@ impl From<forall::Error> for Failure {
 fn main() -> ExitCode {
     // Clap itself exits with 2 on bad usage, with 0 after --help.
     let done = match Command::parse().subcommand {
+        Sub::Run(options) => run::run(&options),
         Sub::Devices(options) => devices::run(&options),
     };
     let (code, message) = match done.and_then(|text| print(&text)) {
