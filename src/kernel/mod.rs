@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::part::{Part, Shape};
 
 pub(crate) mod closure;
+pub(crate) mod cost;
 mod expression;
 mod generate;
 pub(crate) mod map;

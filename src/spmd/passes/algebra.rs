@@ -19,19 +19,19 @@ pub(super) fn canonical(op: Op) -> Op {
 }
 
 fn commutes(op: Binary) -> bool {
+    let float = matches!(op, B::AddF | B::MulF | B::EqF | B::NeF);
+    let integer = matches!(op, B::AddI | B::MulI | B::AndI | B::OrI | B::XorI | B::EqI | B::NeI);
+    let other = matches!(op, B::MinI | B::MaxI | B::MinU | B::MaxU | B::AndB | B::OrB | B::XorB);
+    float || integer || other
+}
+
+/// Whether the opposite of a condition costs as much as the condition.
+pub(super) fn inverts(op: Op) -> bool {
     match op {
-        B::AddF
-        | B::MulF
-        | B::EqF
-        | B::NeF
-        | B::AddI
-        | B::MulI
-        | B::AndI
-        | B::OrI
-        | B::XorI
-        | B::EqI
-        | B::NeI => true,
-        B::MinI | B::MaxI | B::MinU | B::MaxU | B::AndB | B::OrB | B::XorB => true,
+        Op::Unary(op, _) => op == U::NotB,
+        Op::Binary(op, ..) => {
+            matches!(op, B::EqI | B::NeI | B::LtI | B::LeI | B::LtU | B::LeU | B::EqF | B::NeF)
+        }
         _ => false,
     }
 }

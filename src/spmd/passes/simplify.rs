@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::live::Vars;
-use crate::spmd::ir::{Block, Label, Memory, Op, Program, Stmt, Ty, Value, Var};
+use crate::spmd::ir::{Block, Label, Memory, Op, Program, Stmt, Ty, Unary, Value, Var};
 
 /// Runs the pass.
 pub(super) fn simplify(program: &mut Program) {
@@ -152,6 +152,10 @@ impl Simplify<'_> {
     fn branch(&mut self, cond: Value, then: Block, otherwise: Block, out: &mut Block) -> bool {
         if let Some(bits) = self.constant(cond) {
             return self.block(if bits == 1 { then } else { otherwise }, out);
+        }
+        if then.is_empty() && !otherwise.is_empty() && super::algebra::inverts(self.op(cond)) {
+            let cond = self.emit(out, Op::Unary(Unary::NotB, cond), Ty::Bool);
+            return self.branch(cond, otherwise, then, out);
         }
         let before = self.known.clone();
         let (then, then_ends) = self.nested(then);

@@ -1,5 +1,7 @@
 //! Passes against the oracle: nothing may change a bit, and every class found must hold.
 
+mod shaders;
+
 use proptest::prelude::*;
 
 use super::{PIPELINE, Pass, check, classify, optimise};

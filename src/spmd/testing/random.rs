@@ -81,6 +81,11 @@ impl Random<'_> {
         u32::from(self.bytes.next().copied().unwrap_or(0))
     }
 
+    /// Yes, one time in `n`, and when the bytes are used up.
+    fn chance(&mut self, n: u32) -> bool {
+        self.byte().is_multiple_of(n)
+    }
+
     fn below(&mut self, n: usize) -> usize {
         self.byte() as usize % n
     }
@@ -173,7 +178,7 @@ impl Random<'_> {
             22..25 if !deep => {
                 let cond = self.condition(block);
                 let then = self.nested();
-                let otherwise = if self.byte() % 2 == 0 { Vec::new() } else { self.nested() };
+                let otherwise = if self.chance(2) { Vec::new() } else { self.nested() };
                 block.push(Stmt::If { cond, then, otherwise });
             }
             25 | 26 if !deep => self.bounded_loop(block),
@@ -201,7 +206,7 @@ impl Random<'_> {
                 return true;
             }
             // Not as often as the others, and not at the top, where it would end everything.
-            31 if self.depth > 0 && !self.in_continuing && self.byte() % 4 == 0 => {
+            31 if self.depth > 0 && !self.in_continuing && self.chance(4) => {
                 block.push(Stmt::Return);
                 return true;
             }
@@ -228,7 +233,7 @@ impl Random<'_> {
         block.push(Stmt::Set { var: counter, value: zero, masked: true });
         let mut body = Vec::new();
         let mut continuing = Vec::new();
-        let at_head = self.byte() % 2 == 0;
+        let at_head = self.chance(2);
         if at_head {
             let leave = self.count(&mut body, counter, one, bound);
             body.push(Stmt::If { cond: leave, then: vec![Stmt::Break(label)], otherwise: Vec::new() });
@@ -242,7 +247,7 @@ impl Random<'_> {
         // Values of the body may be out of sight here: those after a `Continue` are.
         self.visible.truncate(visible);
         let mut break_if = None;
-        if !at_head || self.byte() % 2 == 0 {
+        if !at_head || self.chance(2) {
             self.statements(&mut continuing);
         }
         if !at_head {
@@ -367,7 +372,7 @@ impl Random<'_> {
     }
 
     fn load(&mut self, block: &mut Block) {
-        let float = self.byte() % 2 == 0;
+        let float = self.chance(2);
         let ty = if float { Ty::F32 } else { Ty::U32 };
         let (memory, index) = match self.byte() % 4 {
             0 => (Memory::Local(Local(u32::from(!float))), self.any(block, Ty::U32)),

@@ -1,0 +1,449 @@
+//! What a loop body costs per element, read off its optimised program without running it.
+//!
+//! Counts of operations by class, and a tree of loops whose number of rounds may depend on the call: on a uniform
+//! argument or the length of an array. [`Cost::counts`] fills those in, so a prediction for an n-body step knows how many
+//! bodies there are. What costs how much *time* is the dispatcher's business: here is only [`Counts::operations`], a rough
+//! sum in units of one addition.
+
+use crate::spmd::ir::{
+    Binary, Block, Buffer, Class, Label, Memory, Op, Program, Stmt, Ternary, Ty, Unary, Value, Var,
+};
+
+/// How often a loop is assumed to go round when that cannot be known: while a condition on computed values holds.
+pub(crate) const ASSUMED_ROUNDS: f64 = 16.0;
+
+/// The static cost of a body.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Cost {
+    /// Outside all loops, or in one round.
+    once: Counts,
+    loops: Vec<Repeated>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Repeated {
+    rounds: Rounds,
+    cost: Cost,
+}
+
+/// How often a loop goes round, at most: early exits are not foreseen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rounds {
+    Known(f64),
+    /// `step` by `step` from `start` while below `limit` (at it too if `inclusive`).
+    Until {
+        start: u32,
+        step: u32,
+        limit: Limit,
+        inclusive: bool,
+    },
+    Unknown,
+}
+
+/// A bound that is known at the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// A word of a read-only buffer, such as a uniform argument.
+    Word { buffer: Buffer, word: u32 },
+    /// `(words - offset) / stride` of a buffer.
+    Length { buffer: Buffer, offset: u32, stride: u32 },
+}
+
+/// Operations and bytes for one element.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Counts {
+    /// Additions, float products, comparisons, selections, bit operations, conversions.
+    pub simple: f64,
+    /// Float quotients and roots.
+    pub divide: f64,
+    /// Everything in `math`.
+    pub transcendental: f64,
+    /// Integer products.
+    pub multiply_int: f64,
+    /// Integer quotients and remainders.
+    pub divide_int: f64,
+    /// Loads at neighbouring indexes of neighbouring lanes.
+    pub load: f64,
+    /// Loads at any index.
+    pub gather: f64,
+    /// Stores.
+    pub store: f64,
+    /// Operations of any class that are the same for all elements, and are done once for a block of lanes.
+    pub uniform: f64,
+    /// Float operations of a roofline: sums, products, quotients and roots; 2 for a multiply-add, and transcendental
+    /// functions not among them.
+    pub flops: f64,
+    /// Bytes of arrays read, by linear loads.
+    pub read: f64,
+    /// Bytes of arrays written, by linear stores.
+    pub written: f64,
+    /// How many loops were assumed to go round [`ASSUMED_ROUNDS`] times.
+    pub unbounded: u32,
+}
+
+/// How many lanes share a uniform operation: a block has 64 to 1024.
+const LANES_PER_BLOCK: f64 = 256.0;
+
+impl Counts {
+    /// All operations, in units of one addition on a vector of lanes.
+    ///
+    /// The weights are reciprocal throughputs of 512-bit instructions on Sapphire Rapids as uops.info lists them, against
+    /// that of an addition; for `math`, the number of instructions of its functions.
+    pub(crate) fn operations(&self) -> f64 {
+        self.simple
+            + 1.5 * self.multiply_int
+            + 8.0 * self.divide
+            + 16.0 * self.divide_int
+            + 20.0 * self.transcendental
+            + self.load
+            + 10.0 * self.gather
+            + self.store
+            + self.uniform / LANES_PER_BLOCK
+    }
+
+    fn add(&mut self, other: &Self, times: f64) {
+        self.simple += times * other.simple;
+        self.divide += times * other.divide;
+        self.transcendental += times * other.transcendental;
+        self.multiply_int += times * other.multiply_int;
+        self.divide_int += times * other.divide_int;
+        self.load += times * other.load;
+        self.gather += times * other.gather;
+        self.store += times * other.store;
+        self.uniform += times * other.uniform;
+        self.flops += times * other.flops;
+        // A loop reads the same array again and again, mostly; the cache has it.
+        self.read += other.read;
+        self.written += other.written;
+        self.unbounded += other.unbounded;
+    }
+}
+
+impl Cost {
+    /// The cost of a program that `passes::optimise` has been over.
+    pub(crate) fn of(program: &Program) -> Self {
+        let mut walk = Walk {
+            program,
+            ops: vec![None; program.values.len()],
+            starts: vec![Some(0); program.vars.len()],
+        };
+        walk.block(&program.body)
+    }
+
+    /// The counts for a call, with what is known of its limits.
+    pub(crate) fn counts(&self, known: &impl Fn(Limit) -> Option<u32>) -> Counts {
+        let mut counts = self.once;
+        for repeated in &self.loops {
+            let inside = repeated.cost.counts(known);
+            match repeated.rounds.count(known) {
+                Some(rounds) => counts.add(&inside, rounds),
+                None => {
+                    counts.add(&inside, ASSUMED_ROUNDS);
+                    counts.unbounded += 1;
+                }
+            }
+        }
+        counts
+    }
+
+    fn add(&mut self, other: Self) {
+        self.once.add(&other.once, 1.0);
+        self.loops.extend(other.loops);
+    }
+}
+
+impl Rounds {
+    fn count(self, known: &impl Fn(Limit) -> Option<u32>) -> Option<f64> {
+        match self {
+            Self::Known(rounds) => Some(rounds),
+            Self::Until { start, step, limit, inclusive } => {
+                let end = u64::from(known(limit)?) + u64::from(inclusive);
+                Some(end.saturating_sub(u64::from(start)).div_ceil(u64::from(step)) as f64)
+            }
+            Self::Unknown => None,
+        }
+    }
+}
+
+struct Walk<'a> {
+    program: &'a Program,
+    ops: Vec<Option<Op>>,
+    /// What each variable holds, where it is a constant.
+    starts: Vec<Option<u32>>,
+}
+
+impl Walk<'_> {
+    fn block(&mut self, block: &Block) -> Cost {
+        let mut cost = Cost::default();
+        for stmt in block {
+            match stmt {
+                Stmt::Let(value, op) => {
+                    self.ops[value.index()] = Some(*op);
+                    self.operation(*value, op, &mut cost.once);
+                }
+                Stmt::Set { var, value, .. } => self.starts[var.index()] = self.constant(*value),
+                Stmt::Store { memory, index, .. } => {
+                    cost.once.store += 1.0;
+                    if self.is_linear(*memory, *index) {
+                        cost.once.written += 4.0;
+                    }
+                }
+                Stmt::If { cond, then, otherwise } => {
+                    let before = self.starts.clone();
+                    let mut one = self.block(then);
+                    let behind = std::mem::replace(&mut self.starts, before);
+                    let two = self.block(otherwise);
+                    self.merge(&behind);
+                    if self.program.value(*cond).class == Class::Uniform {
+                        // One of them runs.
+                        let guess = |cost: &Cost| cost.counts(&|_| None).operations();
+                        cost.add(if guess(&one) < guess(&two) { two } else { one });
+                    } else {
+                        // In a block of lanes that disagree both do.
+                        one.add(two);
+                        cost.add(one);
+                    }
+                }
+                Stmt::Loop { label, body, continuing, break_if } => {
+                    let before = self.starts.clone();
+                    let mut inside = self.block(body);
+                    inside.add(self.block(continuing));
+                    let rounds = Shape { walk: self, before: &before, label: *label, body, continuing };
+                    let rounds = rounds.rounds(*break_if);
+                    self.merge(&before);
+                    cost.loops.push(Repeated { rounds, cost: inside });
+                }
+                Stmt::Scope { body, .. } => {
+                    let before = self.starts.clone();
+                    cost.add(self.block(body));
+                    self.merge(&before);
+                }
+                Stmt::Break(_) | Stmt::Continue(_) | Stmt::Return => {}
+            }
+        }
+        cost
+    }
+
+    /// Keeps what holds both ways.
+    fn merge(&mut self, other: &[Option<u32>]) {
+        for (start, other) in self.starts.iter_mut().zip(other) {
+            if start != other {
+                *start = None;
+            }
+        }
+    }
+
+    fn constant(&self, value: Value) -> Option<u32> {
+        match self.ops[value.index()] {
+            Some(Op::Const(bits)) => Some(bits),
+            _ => None,
+        }
+    }
+
+    fn is_linear(&self, memory: Memory, index: Value) -> bool {
+        matches!(memory, Memory::Buffer(_)) && matches!(self.program.value(index).class, Class::Linear { .. })
+    }
+
+    fn operation(&self, value: Value, op: &Op, counts: &mut Counts) {
+        let decl = self.program.value(value);
+        if matches!(op, Op::Const(_) | Op::Builtin(_) | Op::Get(_) | Op::Length { .. }) {
+            return;
+        }
+        if decl.class == Class::Uniform {
+            counts.uniform += 1.0;
+            return;
+        }
+        match *op {
+            Op::Load { memory, index } if self.is_linear(memory, index) => {
+                counts.load += 1.0;
+                counts.read += 4.0;
+            }
+            Op::Load { .. } => counts.gather += 1.0,
+            Op::Unary(op, _) => match op {
+                Unary::SqrtF => counts.quotients(1.0),
+                Unary::InverseSqrt => counts.quotients(2.0),
+                Unary::Exp | Unary::Exp2 | Unary::Log | Unary::Log2 => counts.transcendental += 1.0,
+                Unary::Sin | Unary::Cos | Unary::Tan => counts.transcendental += 1.0,
+                Unary::Asin | Unary::Acos | Unary::Atan => counts.transcendental += 1.0,
+                Unary::Sinh | Unary::Cosh | Unary::Tanh => counts.transcendental += 1.0,
+                Unary::Asinh | Unary::Acosh | Unary::Atanh => counts.transcendental += 1.0,
+                _ => counts.simple += 1.0,
+            },
+            Op::Binary(op, ..) => match op {
+                Binary::AddF | Binary::SubF | Binary::MulF => {
+                    counts.simple += 1.0;
+                    counts.flops += 1.0;
+                }
+                Binary::DivF => counts.quotients(1.0),
+                Binary::Pow | Binary::Atan2 | Binary::RemF => counts.transcendental += 2.0,
+                Binary::MulI => counts.multiply_int += 1.0,
+                Binary::DivI | Binary::DivU | Binary::RemI | Binary::RemU => counts.divide_int += 1.0,
+                _ => counts.simple += 1.0,
+            },
+            Op::Ternary(Ternary::MulAddF, ..) => {
+                counts.simple += 2.0;
+                counts.flops += 2.0;
+            }
+            Op::Ternary(Ternary::Fma, ..) => {
+                counts.simple += 1.0;
+                counts.flops += 2.0;
+            }
+            Op::Ternary(Ternary::Select, ..) => counts.simple += 1.0,
+            Op::Const(_) | Op::Builtin(_) | Op::Get(_) | Op::Length { .. } => {}
+        }
+    }
+}
+
+impl Counts {
+    fn quotients(&mut self, n: f64) {
+        self.divide += n;
+        self.flops += n;
+    }
+}
+
+/// A loop whose statements have been counted, to find its counter.
+struct Shape<'a, 'b> {
+    walk: &'a Walk<'b>,
+    /// What the variables held before it.
+    before: &'a [Option<u32>],
+    label: Label,
+    body: &'a Block,
+    continuing: &'a Block,
+}
+
+impl Shape<'_, '_> {
+    /// The least that any exit of the form "a counter has reached a limit" gives.
+    fn rounds(&self, break_if: Option<Value>) -> Rounds {
+        let leaves = Some(&Stmt::Break(self.label));
+        let last = self.body.len().saturating_sub(1);
+        let exits = self.body.iter().enumerate().filter_map(|(at, stmt)| match stmt {
+            Stmt::If { cond, then, .. } if then.last() == leaves => Some((*cond, true, at == last)),
+            Stmt::If { cond, otherwise, .. } if otherwise.last() == leaves => {
+                Some((*cond, false, at == last))
+            }
+            _ => None,
+        });
+        let exits = exits.chain(break_if.map(|cond| (cond, true, true)));
+        let mut best = Rounds::Unknown;
+        for (cond, leaves_if, at_end) in exits {
+            match (self.exit(cond, leaves_if, at_end), best) {
+                (Rounds::Known(rounds), Rounds::Known(least)) => best = Rounds::Known(rounds.min(least)),
+                (rounds @ Rounds::Known(_), _) | (rounds, Rounds::Unknown) => best = rounds,
+                _ => {}
+            }
+        }
+        best
+    }
+
+    fn op(&self, value: Value) -> Option<Op> {
+        self.walk.ops[value.index()]
+    }
+
+    /// The rounds until this condition, asked at the start or the end of each, is `leaves_if`.
+    fn exit(&self, cond: Value, leaves_if: bool, at_end: bool) -> Rounds {
+        let Some(Op::Binary(op, a, b)) = self.op(cond) else { return Rounds::Unknown };
+        // Brought to "goes on while `a < b`", or `a <= b`.
+        let (a, b, inclusive) = match (op, leaves_if) {
+            (Binary::LtU | Binary::LtI, false) => (a, b, false),
+            (Binary::LeU | Binary::LeI, false) => (a, b, true),
+            (Binary::LtU | Binary::LtI, true) => (b, a, true),
+            (Binary::LeU | Binary::LeI, true) => (b, a, false),
+            (Binary::EqI, true) | (Binary::NeI, false) if self.walk.constant(b).is_some() => (a, b, false),
+            _ => return Rounds::Unknown,
+        };
+        if let (Some((start, step)), Some(limit)) = (self.counter(a, at_end), self.limit(b)) {
+            return match limit {
+                Ok(limit) => rounds(self.number(a, start), i64::from(step), self.number(b, limit), inclusive),
+                Err(limit) if step > 0 => {
+                    Rounds::Until { start, step: step.unsigned_abs(), limit, inclusive }
+                }
+                Err(_) => Rounds::Unknown,
+            };
+        }
+        match (self.limit(a), self.counter(b, at_end)) {
+            (Some(Ok(limit)), Some((start, step))) => {
+                rounds(-self.number(b, start), -i64::from(step), -self.number(a, limit), inclusive)
+            }
+            _ => Rounds::Unknown,
+        }
+    }
+
+    /// Bits as a number of the value's type.
+    fn number(&self, value: Value, bits: u32) -> i64 {
+        if self.walk.program.value(value).ty == Ty::I32 {
+            i64::from(bits.cast_signed())
+        } else {
+            i64::from(bits)
+        }
+    }
+
+    /// A constant, or what will be one.
+    fn limit(&self, value: Value) -> Option<Result<u32, Limit>> {
+        match self.op(value)? {
+            Op::Const(bits) => Some(Ok(bits)),
+            Op::Length { buffer, offset, stride } => Some(Err(Limit::Length { buffer, offset, stride })),
+            Op::Load { memory: Memory::Buffer(buffer), index }
+                if !self.walk.program.buffers[buffer.index()].writable
+                    && self.walk.program.value(value).ty == Ty::U32 =>
+            {
+                self.walk.constant(index).map(|word| Err(Limit::Word { buffer, word }))
+            }
+            _ => None,
+        }
+    }
+
+    /// Start and step of the variable that the value is the content of, if it is a counter.
+    fn counter(&self, value: Value, at_end: bool) -> Option<(u32, i32)> {
+        let (var, ahead) = match self.op(value)? {
+            Op::Get(var) => (var, 0),
+            // At the end it is the step, and the round before it has been.
+            Op::Binary(Binary::AddI, before, by) => match self.op(before)? {
+                Op::Get(var) => (var, if at_end { 0 } else { self.walk.constant(by)? }),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let mut steps = self.body.iter().chain(self.continuing).filter_map(|stmt| match stmt {
+            Stmt::Set { var: set, value, .. } if *set == var => Some(*value),
+            _ => None,
+        });
+        let (Some(next), None) = (steps.next(), steps.next()) else { return None };
+        let Some(Op::Binary(Binary::AddI, before, by)) = self.op(next) else { return None };
+        if self.op(before) != Some(Op::Get(var)) || self.sets_inside(var) {
+            return None;
+        }
+        let step = self.walk.constant(by)?.cast_signed();
+        let start = self.before[var.index()]?.wrapping_add(ahead);
+        (step != 0).then_some((start, step))
+    }
+
+    /// Whether a block nested in the loop sets the variable.
+    fn sets_inside(&self, var: Var) -> bool {
+        fn sets(block: &Block, var: Var) -> bool {
+            block
+                .iter()
+                .any(|stmt| matches!(stmt, Stmt::Set { var: set, .. } if *set == var) || nested(stmt, var))
+        }
+        fn nested(stmt: &Stmt, var: Var) -> bool {
+            match stmt {
+                Stmt::If { then, otherwise, .. } => sets(then, var) || sets(otherwise, var),
+                Stmt::Loop { body, continuing, .. } => sets(body, var) || sets(continuing, var),
+                Stmt::Scope { body, .. } => sets(body, var),
+                _ => false,
+            }
+        }
+        self.body.iter().chain(self.continuing).any(|stmt| nested(stmt, var))
+    }
+}
+
+/// Rounds of `step` from `start` while below `limit`; unknown if the steps go the other way.
+fn rounds(start: i64, step: i64, limit: i64, inclusive: bool) -> Rounds {
+    let distance = limit + i64::from(inclusive) - start;
+    if distance <= 0 {
+        Rounds::Known(0.0)
+    } else if step > 0 {
+        Rounds::Known(((distance + step - 1) / step) as f64)
+    } else {
+        Rounds::Unknown
+    }
+}
