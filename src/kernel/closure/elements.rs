@@ -4,36 +4,38 @@
 //! So that one loop over slices serves every way of binding, and vectorises: 2ᵏ loops for k parameters would be the
 //! alternative, and a branch per element a slow one.
 
+use std::mem::MaybeUninit;
+
 use crate::element::{Element, ElementType};
 use crate::part::Input;
 
-/// Elements per run: the buffer of a uniform (2 KiB of `f32`) stays in the first-level cache, and what a run costs besides
-/// its elements is below 2 % of saxpy.
-pub(super) const RUN: usize = 512;
+/// Elements per run: what a run costs besides its elements is then some hundredths of saxpy, and a loop over a few elements
+/// does not pay for buffers that it does not fill.
+pub(super) const RUN: usize = 256;
+
+/// Room for a run of values that are in no array. Written only where a parameter needs it, and never moved: copies of these
+/// buffers once were most of what a short loop cost.
+pub(super) type Buffer<E> = MaybeUninit<[E; RUN]>;
 
 /// What is bound to a parameter that takes one element each.
 pub(super) enum Elements<'a, E> {
     /// An array.
     Array(&'a [E]),
     /// One value, repeated.
-    Uniform([E; RUN]),
+    Uniform(&'a [E; RUN]),
     /// Consecutive numbers, `first` for element 0 of the part.
-    Index { first: u32, numbers: [E; RUN] },
+    Index { first: u32, numbers: &'a mut [E; RUN] },
 }
 
 impl<'a, E: Element> Elements<'a, E> {
-    /// `start` is the index of the part's first element, `n` its length.
+    /// `start` is the index of the part's first element.
     #[inline(always)]
-    pub(super) fn new(input: &Input<'a>, start: usize, n: usize) -> Self {
+    pub(super) fn new(input: &Input<'a>, start: usize, buffer: &'a mut Buffer<E>) -> Self {
         match *input {
             Input::Array { data, .. } => Self::Array(bytemuck::cast_slice(data)),
-            Input::Uniform { bytes, ty } => {
-                let mut values = [E::zeroed(); RUN];
-                values[..n.min(RUN)].fill(uniform(&bytes, ty));
-                Self::Uniform(values)
-            }
+            Input::Uniform { bytes, ty } => Self::Uniform(buffer.write([uniform(&bytes, ty); RUN])),
             // launch refuses loops whose index does not fit, and binds Index to u32 parameters only.
-            Input::Index => Self::Index { first: start as u32, numbers: [E::zeroed(); RUN] },
+            Input::Index => Self::Index { first: start as u32, numbers: buffer.write([E::zeroed(); RUN]) },
             Input::Whole { .. } => {
                 unreachable!("launch binds no whole array to a parameter that takes elements")
             }

@@ -7,7 +7,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::elements::{Elements, RUN, uniform};
+use super::elements::{Buffer, Elements, RUN, uniform};
 use super::lanes::Lanes;
 use super::scalar::Scalar;
 use super::{Body, Closure, default_output};
@@ -66,17 +66,24 @@ pub(super) trait Parameter<F>: 'static {
     const TAKES: Takes;
     /// Elements of one call, or 0 if the parameter does not advance.
     const LANES: usize;
+    /// Room for values that are in no array.
+    type Buffer;
     /// What is bound, for a whole part.
     type Bound<'a>;
     /// What is bound, for a run of elements.
     type Run<'r>: Copy;
     /// What the closure is called with: the parameter, for a lifetime that the closure cannot choose.
     type Value<'r>;
-    /// Reads what is bound.
-    fn bind<'a>(input: &Input<'a>, start: usize, n: usize) -> Self::Bound<'a>;
+    /// An empty buffer.
+    fn buffer() -> Self::Buffer;
+    /// Reads what is bound; `start` is the index of the part's first element.
+    fn bind<'a>(input: &Input<'a>, start: usize, buffer: &'a mut Self::Buffer) -> Self::Bound<'a>;
     /// Elements `at .. at + count` of the part. If `count` is not a multiple of the lanes it is less than them, and the
     /// last element is repeated: a closure never sees a value that is not in the caller's data.
     fn run<'r>(bound: &'r mut Self::Bound<'_>, at: usize, count: usize) -> Self::Run<'r>;
+    /// The first `calls` calls of a run, in a form that shows the compiler that all of them are within bounds: a check left in
+    /// the loop would make it run its last vector one element at a time.
+    fn exactly<'r>(run: Self::Run<'r>, calls: usize) -> Self::Run<'r>;
     /// The argument of call `k` of a run.
     fn value<'r>(run: Self::Run<'r>, k: usize) -> Self::Value<'r>;
 }
@@ -200,13 +207,19 @@ macro_rules! form {
             const TYPE: ElementType = <V::Element as Element>::TYPE;
             const TAKES: Takes = Takes::Element;
             const LANES: usize = V::LANES;
+            type Buffer = Buffer<V::Element>;
             type Bound<'a> = Cells<'a, V, $form>;
             type Run<'r> = &'r [V::Cell];
             type Value<'r> = V;
 
             #[inline(always)]
-            fn bind<'a>(input: &Input<'a>, start: usize, n: usize) -> Self::Bound<'a> {
-                Cells { elements: Elements::new(input, start, n), last: V::Cell::zeroed() }
+            fn buffer() -> Self::Buffer {
+                Buffer::uninit()
+            }
+
+            #[inline(always)]
+            fn bind<'a>(input: &Input<'a>, start: usize, buffer: &'a mut Self::Buffer) -> Self::Bound<'a> {
+                Cells { elements: Elements::new(input, start, buffer), last: V::Cell::zeroed() }
             }
 
             #[inline(always)]
@@ -222,6 +235,11 @@ macro_rules! form {
             }
 
             #[inline(always)]
+            fn exactly<'r>(run: Self::Run<'r>, calls: usize) -> Self::Run<'r> {
+                &run[..calls]
+            }
+
+            #[inline(always)]
             fn value<'r>(run: Self::Run<'r>, k: usize) -> Self::Value<'r> {
                 V::load(run[k])
             }
@@ -232,12 +250,16 @@ macro_rules! form {
             const TYPE: ElementType = <T as Element>::TYPE;
             const TAKES: Takes = Takes::Whole;
             const LANES: usize = 0;
+            type Buffer = ();
             type Bound<'a> = &'a [T];
             type Run<'r> = &'r [T];
             type Value<'r> = &'r [T];
 
             #[inline(always)]
-            fn bind<'a>(input: &Input<'a>, _: usize, _: usize) -> &'a [T] {
+            fn buffer() {}
+
+            #[inline(always)]
+            fn bind<'a>(input: &Input<'a>, _: usize, (): &'a mut ()) -> &'a [T] {
                 match *input {
                     Input::Whole { data, .. } => bytemuck::cast_slice(data),
                     _ => unreachable!("launch binds whole arrays to parameters that take them"),
@@ -247,6 +269,11 @@ macro_rules! form {
             #[inline(always)]
             fn run<'r>(bound: &'r mut &[T], _: usize, _: usize) -> &'r [T] {
                 bound
+            }
+
+            #[inline(always)]
+            fn exactly<'r>(run: Self::Run<'r>, _: usize) -> Self::Run<'r> {
+                run
             }
 
             #[inline(always)]
@@ -319,7 +346,7 @@ fn signature(name: &str, params: &[(ElementType, Takes)], outputs: &[ElementType
 
 /// One closure over parameters `P…`: the loop, once for every number of parameters.
 macro_rules! loop_body {
-    ($($p:ident $bound:ident $run:ident $k:tt),*) => {
+    ($($p:ident $buffer:ident $bound:ident $run:ident $k:tt),*) => {
         impl<Func, F, R, $($p),*> LoopBody<F, ($($p,)*)> for Func
         where
             // The first bound lets the compiler read the types off the closure; the second says that a whole array's
@@ -353,6 +380,13 @@ macro_rules! loop_body {
                     R: Results<F>,
                     $($p: Parameter<F>,)*
                 {
+                    $(let $run = $p::exactly($run, count);)*
+                    let o0 = R::O0::run(o0, 0, count);
+                    let o1 = R::O1::run(o1, 0, count);
+                    let o2 = R::O2::run(o2, 0, count);
+                    let o3 = R::O3::run(o3, 0, count);
+                    let o4 = R::O4::run(o4, 0, count);
+                    let o5 = R::O5::run(o5, 0, count);
                     for k in 0..count {
                         let result = call(f, $($p::value($run, k)),*);
                         result.put(k, (&mut *o0, &mut *o1, &mut *o2, &mut *o3, &mut *o4, &mut *o5));
@@ -362,7 +396,7 @@ macro_rules! loop_body {
                 let run = move |level: CpuLevel, mut part: Part<'_>| {
                     let lanes = const { common_lanes(&[$($p::LANES),*], R::LANES) };
                     let n = part.n;
-                    $(let mut $bound = $p::bind(&part.inputs[$k], part.start, n);)*
+                    $(let mut $buffer = $p::buffer();)*
                     let mut outputs = part.outputs.iter_mut().map(|output| &mut *output.data);
                     let mut data = || outputs.next().unwrap_or_default();
                     let (o0, rest0) = R::O0::split(data());
@@ -372,7 +406,8 @@ macro_rules! loop_body {
                     let (o4, rest4) = R::O4::split(data());
                     let (o5, rest5) = R::O5::split(data());
                     F::compiled_for(Level(level), #[inline(always)] || {
-                        let whole = n - n % lanes;
+                        $(let mut $bound = $p::bind(&part.inputs[$k], part.start, &mut $buffer);)*
+                            let whole = n - n % lanes;
                         let mut at = 0;
                         while at < whole {
                             let elements = RUN.min(whole - at);
@@ -421,15 +456,15 @@ macro_rules! loop_body {
         }
     };
 }
-loop_body!(P0 b0 r0 0);
-loop_body!(P0 b0 r0 0, P1 b1 r1 1);
-loop_body!(P0 b0 r0 0, P1 b1 r1 1, P2 b2 r2 2);
-loop_body!(P0 b0 r0 0, P1 b1 r1 1, P2 b2 r2 2, P3 b3 r3 3);
-loop_body!(P0 b0 r0 0, P1 b1 r1 1, P2 b2 r2 2, P3 b3 r3 3, P4 b4 r4 4);
-loop_body!(P0 b0 r0 0, P1 b1 r1 1, P2 b2 r2 2, P3 b3 r3 3, P4 b4 r4 4, P5 b5 r5 5);
-loop_body!(P0 b0 r0 0, P1 b1 r1 1, P2 b2 r2 2, P3 b3 r3 3, P4 b4 r4 4, P5 b5 r5 5, P6 b6 r6 6);
-loop_body!(P0 b0 r0 0, P1 b1 r1 1, P2 b2 r2 2, P3 b3 r3 3, P4 b4 r4 4, P5 b5 r5 5, P6 b6 r6 6, P7 b7 r7 7);
-loop_body!(P0 b0 r0 0, P1 b1 r1 1, P2 b2 r2 2, P3 b3 r3 3, P4 b4 r4 4, P5 b5 r5 5, P6 b6 r6 6, P7 b7 r7 7, P8 b8 r8 8);
-loop_body!(P0 b0 r0 0, P1 b1 r1 1, P2 b2 r2 2, P3 b3 r3 3, P4 b4 r4 4, P5 b5 r5 5, P6 b6 r6 6, P7 b7 r7 7, P8 b8 r8 8, P9 b9 r9 9);
-loop_body!(P0 b0 r0 0, P1 b1 r1 1, P2 b2 r2 2, P3 b3 r3 3, P4 b4 r4 4, P5 b5 r5 5, P6 b6 r6 6, P7 b7 r7 7, P8 b8 r8 8, P9 b9 r9 9, P10 b10 r10 10);
-loop_body!(P0 b0 r0 0, P1 b1 r1 1, P2 b2 r2 2, P3 b3 r3 3, P4 b4 r4 4, P5 b5 r5 5, P6 b6 r6 6, P7 b7 r7 7, P8 b8 r8 8, P9 b9 r9 9, P10 b10 r10 10, P11 b11 r11 11);
+loop_body!(P0 u0 b0 r0 0);
+loop_body!(P0 u0 b0 r0 0, P1 u1 b1 r1 1);
+loop_body!(P0 u0 b0 r0 0, P1 u1 b1 r1 1, P2 u2 b2 r2 2);
+loop_body!(P0 u0 b0 r0 0, P1 u1 b1 r1 1, P2 u2 b2 r2 2, P3 u3 b3 r3 3);
+loop_body!(P0 u0 b0 r0 0, P1 u1 b1 r1 1, P2 u2 b2 r2 2, P3 u3 b3 r3 3, P4 u4 b4 r4 4);
+loop_body!(P0 u0 b0 r0 0, P1 u1 b1 r1 1, P2 u2 b2 r2 2, P3 u3 b3 r3 3, P4 u4 b4 r4 4, P5 u5 b5 r5 5);
+loop_body!(P0 u0 b0 r0 0, P1 u1 b1 r1 1, P2 u2 b2 r2 2, P3 u3 b3 r3 3, P4 u4 b4 r4 4, P5 u5 b5 r5 5, P6 u6 b6 r6 6);
+loop_body!(P0 u0 b0 r0 0, P1 u1 b1 r1 1, P2 u2 b2 r2 2, P3 u3 b3 r3 3, P4 u4 b4 r4 4, P5 u5 b5 r5 5, P6 u6 b6 r6 6, P7 u7 b7 r7 7);
+loop_body!(P0 u0 b0 r0 0, P1 u1 b1 r1 1, P2 u2 b2 r2 2, P3 u3 b3 r3 3, P4 u4 b4 r4 4, P5 u5 b5 r5 5, P6 u6 b6 r6 6, P7 u7 b7 r7 7, P8 u8 b8 r8 8);
+loop_body!(P0 u0 b0 r0 0, P1 u1 b1 r1 1, P2 u2 b2 r2 2, P3 u3 b3 r3 3, P4 u4 b4 r4 4, P5 u5 b5 r5 5, P6 u6 b6 r6 6, P7 u7 b7 r7 7, P8 u8 b8 r8 8, P9 u9 b9 r9 9);
+loop_body!(P0 u0 b0 r0 0, P1 u1 b1 r1 1, P2 u2 b2 r2 2, P3 u3 b3 r3 3, P4 u4 b4 r4 4, P5 u5 b5 r5 5, P6 u6 b6 r6 6, P7 u7 b7 r7 7, P8 u8 b8 r8 8, P9 u9 b9 r9 9, P10 u10 b10 r10 10);
+loop_body!(P0 u0 b0 r0 0, P1 u1 b1 r1 1, P2 u2 b2 r2 2, P3 u3 b3 r3 3, P4 u4 b4 r4 4, P5 u5 b5 r5 5, P6 u6 b6 r6 6, P7 u7 b7 r7 7, P8 u8 b8 r8 8, P9 u9 b9 r9 9, P10 u10 b10 r10 10, P11 u11 b11 r11 11);

@@ -52,18 +52,27 @@ macro_rules! uniforms {
             const TYPE: ElementType = <$ty as Element>::TYPE;
             const TAKES: Takes = Takes::Uniform;
             const LANES: usize = 0;
+            type Buffer = ();
             type Bound<'a> = $ty;
             type Run<'r> = $ty;
             type Value<'r> = $ty;
 
             #[inline(always)]
-            fn bind(input: &Input<'_>, _: usize, _: usize) -> $ty {
+            fn buffer() {}
+
+            #[inline(always)]
+            fn bind(input: &Input<'_>, _: usize, (): &mut ()) -> $ty {
                 bind_uniform(input)
             }
 
             #[inline(always)]
             fn run(bound: &mut $ty, _: usize, _: usize) -> $ty {
                 *bound
+            }
+
+            #[inline(always)]
+            fn exactly<'r>(run: Self::Run<'r>, _: usize) -> Self::Run<'r> {
+                run
             }
 
             #[inline(always)]
