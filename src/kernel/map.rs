@@ -166,6 +166,18 @@ impl Map {
         Ok(())
     }
 
+    /// The variant for a shape, if it is compiled.
+    fn found(&self, shape: Shape) -> Option<&Variant> {
+        let mut place = &self.first;
+        while let Some(variant) = place.get() {
+            if variant.shape == shape {
+                return Some(variant);
+            }
+            place = &variant.next;
+        }
+        None
+    }
+
     /// The variant for a shape, compiled at the first call for it.
     pub(crate) fn variant(&self, shape: Shape) -> Result<&Variant> {
         let mut place = &self.first;
@@ -299,8 +311,12 @@ impl Variant {
 impl Map {
     /// Compiles the variant for a shape; how long it took, zero where it was done.
     pub(crate) fn prepare(&self, shape: Shape) -> Result<Duration> {
+        let level = CpuLevel::detected();
+        if self.found(shape).is_some_and(|variant| variant.codes[level as usize].get().is_some()) {
+            return Ok(Duration::ZERO);
+        }
         let start = Instant::now();
-        self.variant(shape)?;
+        self.variant(shape)?.code(level);
         Ok(start.elapsed())
     }
 
