@@ -14,6 +14,9 @@ use super::adapter::{AdapterFact, Found};
 use super::buffers::{Kind, Pool};
 use super::pipeline::Pipelines;
 
+/// How long a failure waits for the queue to run dry. Slices are sized for a twentieth of a second.
+const SETTLE: Duration = Duration::from_secs(5);
+
 /// Why a step on the GPU did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -145,7 +148,6 @@ impl Device {
             other => return other,
         };
         self.pool.clear();
-        // wgpu frees only when it is polled.
         self.settle();
         self.attempt("allocation", take).map_err(|again| {
             let bytes: u64 = wanted.iter().map(|&(_, bytes)| bytes).sum();
@@ -185,10 +187,15 @@ impl Device {
         self.fate.uncaptured.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Lets wgpu run callbacks and free memory, without waiting.
+    /// Lets wgpu run callbacks and free memory, after a failure: it says that a device is lost, and frees what was dropped, only
+    /// when polled after the queue has run dry.
     fn settle(&self) {
-        // The device may be lost, and then polling it can panic: that it is lost is in `fate` already.
-        let _ = catch_unwind(AssertUnwindSafe(|| self.raw.poll(wgpu::PollType::Poll)));
+        let poll = match self.lost() {
+            None => wgpu::PollType::Wait { submission_index: None, timeout: Some(SETTLE) },
+            Some(_) => wgpu::PollType::Poll,
+        };
+        // Polling a lost device can panic: that it is lost is in `fate` then.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.raw.poll(poll)));
     }
 
     /// Ends the device as a driver reset would.

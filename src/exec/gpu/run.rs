@@ -212,8 +212,16 @@ impl Mapped {
         move |outcome| state.store(if outcome.is_ok() { 1 } else { 2 }, Ordering::Release)
     }
 
-    fn is_ok(&self) -> bool {
-        self.0.load(Ordering::Acquire) == 1
+    /// Whether the buffer is mapped, once the GPU is done. A callback runs on the thread that finds its work done, and another
+    /// thread's wait may have found this one's: then it is about to run there.
+    fn is_ok(&self, timeout: Duration) -> bool {
+        let clock = Instant::now();
+        loop {
+            match self.0.load(Ordering::Acquire) {
+                0 if clock.elapsed() < timeout => std::thread::yield_now(),
+                state => return state == 1,
+            }
+        }
     }
 }
 
@@ -276,7 +284,7 @@ impl Runner<'_> {
                     queue.submit([encoder.finish()])
                 })?;
                 self.device.wait(submission, self.options.timeout)?;
-                if !mapped.is_ok() {
+                if !mapped.is_ok(self.options.timeout) {
                     return Err(self.device.failure(
                         "submit",
                         "an upload buffer could not be mapped".to_owned(),
@@ -426,7 +434,8 @@ impl Runner<'_> {
         let clock = Instant::now();
         self.device.wait(slice.submission, self.options.timeout)?;
         times.run += clock.elapsed();
-        if !(slice.downloaded.is_ok() && slice.uploadable.is_ok()) {
+        let timeout = self.options.timeout;
+        if !(slice.downloaded.is_ok(timeout) && slice.uploadable.is_ok(timeout)) {
             return Err(self.device.failure(
                 "readback",
                 "a result buffer could not be mapped".to_owned(),
