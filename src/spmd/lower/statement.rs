@@ -265,7 +265,8 @@ impl<'m> Lowerer<'m> {
         Ok(())
     }
 
-    /// Notes which values of a loop's body `continuing` reads: WGSL lets it see the body's `let`s, the IR does not.
+    /// Notes which values of a loop's body `continuing` reads although a `continue` may have come before them. WGSL
+    /// forbids that, but naga lets it pass; with a variable in between, the old value is read and nothing breaks.
     fn carry(
         &self,
         frame: &mut Frame<'m>,
@@ -277,7 +278,7 @@ impl<'m> Lowerer<'m> {
             return;
         }
         let mut made = Vec::new();
-        for statement in body {
+        for statement in body.iter().skip_while(|statement| !may_continue(statement)) {
             match statement {
                 Statement::Emit(range) => made.push(range.index_range()),
                 Statement::Call { result: Some(result), .. } => {
@@ -428,6 +429,18 @@ fn always_returns(block: &Block) -> bool {
         Some(Statement::Return { .. }) => true,
         Some(Statement::Block(inner)) => always_returns(inner),
         Some(Statement::If { accept, reject, .. }) => always_returns(accept) && always_returns(reject),
+        _ => false,
+    }
+}
+
+/// Whether a statement may go on with the enclosing loop's next turn.
+fn may_continue(statement: &Statement) -> bool {
+    let any = |block: &Block| block.iter().any(may_continue);
+    match statement {
+        Statement::Continue => true,
+        Statement::Block(block) => any(block),
+        Statement::If { accept, reject, .. } => any(accept) || any(reject),
+        Statement::Switch { cases, .. } => cases.iter().any(|case| any(&case.body)),
         _ => false,
     }
 }

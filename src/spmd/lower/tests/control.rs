@@ -241,6 +241,22 @@ fn continuing_sees_values_of_the_body() {
 }
 
 #[test]
+fn continue_before_what_continuing_reads() {
+    // No valid WGSL, yet naga accepts it. The last value made is read.
+    let f = "fn f(n: u32) -> u32 {
+        var i = 0u; var sum = 0u; var a = array<u32, 8>();
+        loop {
+            if i % 3u == 2u { continue; }
+            let made = i * 10u;
+            let slot = &a[i % 8u];
+            continuing { sum += made; *slot = made + 1u; i++; break if i >= n; }
+        }
+        return sum * 100u + a[1] + a[2];
+    }";
+    assert_eq!(map_u32(f, "f(i + 2u)", 4), [1011, 2011, 5011, 9011]);
+}
+
+#[test]
 fn nested_loops_in_continuing() {
     let f = "fn f(n: u32) -> u32 {
         var i = 0u; var sum = 0u;
@@ -294,6 +310,18 @@ fn arrays_of_called_functions_start_anew() {
         })
         .collect();
     assert_eq!(map_u32(f, "g(3u) * 0u + g(i + g(0u))", 12), expected);
+}
+
+#[test]
+fn parts_of_structs_in_called_functions_start_anew() {
+    let f = "struct S { n: u32, t: array<u32, 6>, big: array<u32, 40> }
+    fn g(n: u32) -> u32 {
+        var s: S;
+        s.n += 1u; s.t[n % 6u] += 1u; s.big[n % 40u] += 1u;
+        return s.n + s.t[n % 6u] * 10u + s.big[n % 40u] * 100u;
+    }
+    fn f(n: u32) -> u32 { var sum = 0u; for (var k = 0u; k < n; k++) { sum += g(1u); } return sum; }";
+    assert_eq!(map_u32(f, "f(i)", 4), [0, 111, 222, 333]);
 }
 
 #[test]
