@@ -61,6 +61,7 @@ mod hand {
     #[inline(always)]
     fn exp<S: Simd>(simd: S, x: f32x16<S>) -> f32x16<S> {
         let c = |v: f32| f32x16::splat(simd, v);
+        let x = x.max(c(-87.0)); // below, 2^n is no normal number any more
         let n = (x * c(std::f32::consts::LOG2_E)).round_ties_even();
         let r = n.mul_add(c(-0.693_359_4), x);
         let r = n.mul_add(c(2.121_944_4e-4), r);
