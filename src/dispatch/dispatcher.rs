@@ -195,7 +195,7 @@ fn environment_policy() -> Result<Policy> {
 
 #[cfg(feature = "gpu")]
 pub(super) fn run_on_gpu(kernel: &Kernel, part: &mut Part<'_>) -> Result<Times> {
-    let operations = kernel.operations(part.shape())?;
+    let operations = kernel.operations(part)?;
     crate::exec::gpu::Gpu::shared().run(kernel, operations, part)
 }
 
@@ -247,7 +247,8 @@ mod gpu {
         }
     }
 
-    static KNOWN: RwLock<Option<Known>> = RwLock::new(None);
+    /// What was found out, and what the loops had cost by then.
+    static KNOWN: RwLock<Option<(Known, f64)>> = RwLock::new(None);
 
     /// What is known, after opening the GPU if this call is worth it; `spent` is what the loops so far were predicted to cost.
     pub(super) fn look(kernel: &Kernel, policy: Policy, nested: bool, spent: f64) -> Known {
@@ -259,24 +260,26 @@ mod gpu {
         }
         let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).clone();
         match (policy, known) {
-            (_, Some(ready @ Known::Ready(_))) => ready,
+            (_, Some((ready @ Known::Ready(_), _))) => ready,
             // Whoever asks for the GPU by name gets another try.
-            (Policy::Only(Backend::Gpu), _) => open(),
-            (_, Some(known)) => known,
-            (Policy::Auto, None) if spent >= OPEN_NS => open(),
+            (Policy::Only(Backend::Gpu), _) => open(spent),
+            // Drivers come up late: after a failure, the loops may buy another look when they have cost twice as much.
+            (Policy::Auto, Some((_, then))) if spent >= 2.0 * then.max(OPEN_NS) => open(spent),
+            (_, Some((known, _))) => known,
+            (Policy::Auto, None) if spent >= OPEN_NS => open(spent),
             (_, None) => Known::Unopened,
         }
     }
 
     /// Opens and measures the GPU.
-    fn open() -> Known {
+    fn open(spent: f64) -> Known {
         let opened =
             Gpu::shared().open().and_then(|_| GpuFacts::measure().map_err(|error| error.to_string()));
         let found = match opened {
             Ok(facts) => Known::Ready(Arc::new(facts)),
             Err(reason) => Known::Excluded(Exclusion::NoAdapter, Some(reason.into())),
         };
-        *KNOWN.write().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
+        *KNOWN.write().unwrap_or_else(PoisonError::into_inner) = Some((found.clone(), spent));
         found
     }
 }

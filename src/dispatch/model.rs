@@ -30,7 +30,7 @@ impl Work {
     /// # Errors
     /// Those of compiling the kernel's body.
     pub(crate) fn of(kernel: &Kernel, part: &Part<'_>) -> Result<Self> {
-        let ops = kernel.operations(part.shape())?.unwrap_or(CLOSURE_OPS);
+        let ops = kernel.operations(part)?.unwrap_or(CLOSURE_OPS);
         let (mut read, mut whole) = (0.0, 0.0);
         for input in &part.inputs {
             match input {

@@ -1,5 +1,6 @@
 //! The WGSL function body of a kernel, and the variants compiled from it, one for each way of binding its parameters.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use smallvec::SmallVec;
 use crate::cpu::CpuLevel;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
+use crate::kernel::cost::{Cost, Limit};
 use crate::kernel::expression;
 use crate::kernel::generate::{Target, generate, whole_binding};
 use crate::kernel::shader::{Binding, Shader};
@@ -111,6 +113,7 @@ pub(crate) struct Variant {
     shape: Shape,
     /// Optimised.
     pub program: Program,
+    cost: Cost,
     /// What each of the program's buffers is bound to.
     buffers: Vec<Binding>,
     /// By CPU level, compiled when first used: every launch uses the detected one, tests the others.
@@ -216,7 +219,7 @@ impl Map {
                 let help = "a map kernel computes each element by itself, with f32, i32, u32 and bool";
                 source.unsupported(place, &unsupported.construct, help)
             })?;
-            passes::classify(&mut program);
+            passes::optimise(&mut program);
             Ok(program)
         })?;
         let binding = |number: u32| generated.bindings.get(number as usize).copied();
@@ -227,6 +230,7 @@ impl Map {
         };
         Ok(Variant {
             shape,
+            cost: Cost::of(&program),
             program,
             buffers,
             codes: Default::default(),
@@ -320,9 +324,28 @@ impl Map {
         Ok(start.elapsed())
     }
 
-    /// Operations per element, in units of a simple f32 operation.
-    pub(crate) fn operations(&self, shape: Shape) -> Result<f64> {
-        self.variant(shape)?;
-        Ok(16.0)
+    /// Operations per element of this call, in units of a simple f32 operation.
+    pub(crate) fn operations(&self, part: &Part<'_>) -> Result<f64> {
+        let variant = self.variant(part.shape())?;
+        let words = OnceCell::new();
+        let known = |limit| match limit {
+            Limit::Word { buffer, word } => match variant.buffers[buffer.index()] {
+                Binding::Words => {
+                    let words = words.get_or_init(|| Shader::words(part, 0, 0));
+                    words.get(word as usize).copied()
+                }
+                _ => None,
+            },
+            Limit::Length { buffer, offset, stride } => match variant.buffers[buffer.index()] {
+                Binding::Whole(i) => match part.inputs[i] {
+                    Input::Whole { data, .. } => {
+                        u32::try_from((data.len() / 4).saturating_sub(offset as usize) / stride as usize).ok()
+                    }
+                    _ => None,
+                },
+                _ => None,
+            },
+        };
+        Ok(variant.cost.counts(&known).operations())
     }
 }

@@ -152,14 +152,14 @@ impl Kernel {
         }
     }
 
-    /// Operations per element of the body that the CPU backends run, in units of a simple f32 operation; `None` for a
+    /// Operations per element of this call of the body that the CPU backends run, in units of a simple f32 operation; `None` for a
     /// closure, which tells nothing.
     ///
     /// # Errors
     /// Those of compiling the WGSL body.
-    pub(crate) fn operations(&self, shape: Shape) -> Result<Option<f64>> {
+    pub(crate) fn operations(&self, part: &Part<'_>) -> Result<Option<f64>> {
         match (&self.0.closure, &self.0.wgsl) {
-            (None, Some(map)) => map.operations(shape).map(Some),
+            (None, Some(map)) => map.operations(part).map(Some),
             _ => Ok(None),
         }
     }
