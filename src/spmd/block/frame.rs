@@ -52,7 +52,7 @@ impl Active {
 
     pub(super) fn clear(&mut self) {
         for &offset in &self.list[..self.len] {
-            self.bits[offset as usize / CHUNK_BYTES] = 0;
+            self.bits[usize::from(offset) / CHUNK_BYTES] = 0;
         }
         self.len = 0;
         self.full = false;
@@ -65,7 +65,7 @@ impl Active {
         let mut removed = 0;
         for at in 0..self.len {
             let offset = self.list[at];
-            let chunk = offset as usize / CHUNK_BYTES % MAX_CHUNKS;
+            let chunk = usize::from(offset) / CHUNK_BYTES % MAX_CHUNKS;
             let before = self.bits[chunk];
             let bits = f(chunk, before) & before;
             removed |= before ^ bits;
@@ -75,6 +75,28 @@ impl Active {
         }
         self.len = len;
         self.full &= removed == 0;
+    }
+
+    /// Parts the lanes by a bool each: those with and those without.
+    pub(super) fn split(&self, mut cond: impl FnMut(usize) -> u16) -> (Self, Self) {
+        let none = Self { bits: [0; MAX_CHUNKS], list: [0; MAX_CHUNKS], len: 0, full: false };
+        let (mut with, mut without) = (none.clone(), none);
+        let (mut any_with, mut any_without) = (0, 0);
+        for &offset in self.list() {
+            let chunk = usize::from(offset) / CHUNK_BYTES % MAX_CHUNKS;
+            let (bits, cond) = (self.bits[chunk], cond(chunk));
+            for (part, any, bits) in
+                [(&mut with, &mut any_with, bits & cond), (&mut without, &mut any_without, bits & !cond)]
+            {
+                part.bits[chunk] = bits;
+                part.list[part.len] = offset;
+                part.len += usize::from(bits != 0);
+                *any |= bits;
+            }
+        }
+        with.full = self.full && any_without == 0;
+        without.full = self.full && any_with == 0;
+        (with, without)
     }
 
     /// Activates the lanes of `bits`, which are lanes of a block of `chunks` full chunks, too.

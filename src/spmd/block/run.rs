@@ -158,32 +158,29 @@ impl Machine<'_> {
     }
 
     fn branch(&mut self, cond: Slot, then: &[Node], otherwise: &[Node], escapes: bool) {
-        let entered = self.context.active.clone();
+        let chunks = self.context.chunks as usize;
         // Both sides are found first: the condition's slot may be used for something else inside.
-        let mut others = entered.clone();
-        if escapes || !otherwise.is_empty() {
-            others.narrow(|chunk, bits| bits & !self.bits(cond, chunk));
+        let (with, without) = self.context.active.split(|chunk| self.bits(cond, chunk));
+        if with.is_empty() {
+            // Nobody parts.
+            return self.nodes(otherwise);
         }
-        let slots = self.context.slots;
-        self.context.active.narrow(|chunk, bits| bits & bits_of(slots, cond, chunk));
-        if !self.context.active.is_empty() {
+        if otherwise.is_empty() || without.is_empty() {
+            let entered = std::mem::replace(&mut self.context.active, with);
             self.nodes(then);
-        }
-        if otherwise.is_empty() {
             if escapes {
-                self.context.active.widen(&others.bits, self.context.chunks as usize);
+                self.context.active.widen(&without.bits, chunks);
             } else {
                 self.context.active = entered;
             }
             return;
         }
-        let stayed = self.context.active.bits;
-        self.context.active = others;
-        if !self.context.active.is_empty() {
-            self.nodes(otherwise);
-        }
+        let entered = std::mem::replace(&mut self.context.active, with);
+        self.nodes(then);
+        let stayed = std::mem::replace(&mut self.context.active, without);
+        self.nodes(otherwise);
         if escapes {
-            self.context.active.widen(&stayed, self.context.chunks as usize);
+            self.context.active.widen(&stayed.bits, chunks);
         } else {
             self.context.active = entered;
         }

@@ -5,7 +5,7 @@
 
 use fearless_simd::{Simd, mask32x16, prelude::*, u32x16};
 
-use super::{Body, Instr, Kernel, Lane, P, Special, Target, U, map1, update};
+use super::{Body, CHEAP, Instr, Kernel, Lane, P, Special, Target, U, map1, update};
 use crate::spmd::block::frame::{CHUNK_BYTES, Context, Words};
 use crate::spmd::ir::LANES;
 
@@ -121,10 +121,10 @@ fn for_lanes(mut bits: u16, mut f: impl FnMut(usize)) {
 }
 
 body!(CopyWords: |simd, context, instr, list| {
-    map1::<S, U, U>(simd, context, instr, list, #[inline(always)] |a| a);
+    map1::<S, U, U, CHEAP>(simd, context, instr, list, #[inline(always)] |a| a);
 });
 body!(CopyBits: |simd, context, instr, list| {
-    map1::<S, P, P>(simd, context, instr, list, #[inline(always)] |a| a);
+    map1::<S, P, P, CHEAP>(simd, context, instr, list, #[inline(always)] |a| a);
 });
 body!(MergeWords: |simd, context, instr, list| {
     update::<S, U>(simd, context, instr, list, #[inline(always)] |at, old, new| {
@@ -245,18 +245,27 @@ body!(Scatter: |simd, context, instr, list| {
     }
 });
 
+/// Whether the chunk that starts at `lane` lies inside, and where `load_strided` looks for it: not before the first word
+/// by wrapping.
+#[inline(always)]
+fn chunk_inside(buffer: Words, first: u32, stride: u32, lane: u32) -> bool {
+    let start = u64::from(first) + u64::from(stride) * u64::from(lane);
+    u32::try_from(start).is_ok_and(|start| buffer.holds(start, stride, LANES as u32))
+}
+
 /// # Safety
 /// As [`Kernel`].
 #[inline(always)]
 unsafe fn load_strided<S: Simd>(simd: S, context: &Context, instr: &Instr, list: &[u16], stride: u32) {
-    // SAFETY: the facts; `holds` covers every lane of the block, `get` checks each word.
+    // SAFETY: the facts; `holds` covers every lane of the block or chunk, `get` checks each word.
     unsafe {
         let buffer = instr.buffer(context);
         let first = instr.scalar(context, 0);
         let dst = instr.dst(context);
-        let inside = buffer.holds(first, stride, context.chunks * LANES as u32);
+        let all_inside = buffer.holds(first, stride, context.chunks * LANES as u32);
         for &at in list {
             let lane = u32::from(at) / 4;
+            let inside = all_inside || chunk_inside(buffer, first, stride, lane);
             if stride == 1 && inside {
                 let row = U::load(simd, buffer.words.add(first as usize).cast::<u8>(), at as usize);
                 U::store(row, dst, at as usize);
@@ -282,17 +291,18 @@ unsafe fn load_strided<S: Simd>(simd: S, context: &Context, instr: &Instr, list:
 /// As [`Kernel`].
 #[inline(always)]
 unsafe fn store_strided<S: Simd>(simd: S, context: &Context, instr: &Instr, list: &[u16], stride: u32) {
-    // SAFETY: the facts; `holds` covers every lane of the block, `set` checks each word.
+    // SAFETY: the facts; `holds` covers every lane of the block or chunk, `set` checks each word.
     unsafe {
         let buffer = instr.buffer(context);
         let first = instr.scalar(context, 0);
         let (value, varies) = instr.arg(context, 1);
-        let inside = buffer.holds(first, stride, context.chunks * LANES as u32);
+        let all_inside = buffer.holds(first, stride, context.chunks * LANES as u32);
         for &at in list {
             let lane = u32::from(at) / 4;
             let at = usize::from(at);
             let row = U::load(simd, value, at & varies);
             let bits = bits_at(context, at);
+            let inside = all_inside || chunk_inside(buffer, first, stride, lane);
             if inside && bits == u16::MAX {
                 if stride == 1 {
                     U::store(row, buffer.words.add(first as usize).cast::<u8>(), at);

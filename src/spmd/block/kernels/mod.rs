@@ -16,7 +16,7 @@ mod ops;
 
 use fearless_simd::{Simd, f32x16, i32x16, mask32x16, prelude::*, u32x16};
 
-use super::frame::{Chunk, Context};
+use super::frame::{CHUNK_BYTES, Chunk, Context};
 use crate::cpu::CpuLevel;
 use crate::spmd::ir::{Binary, Ternary, Unary};
 
@@ -357,12 +357,35 @@ impl Instr {
     }
 }
 
+/// Whether a kernel's loop is unrolled over neighbouring chunks: where the operation itself takes less than its loop.
+const CHEAP: bool = true;
+/// Not unrolled: code size for nothing.
+const HEAVY: bool = false;
+/// Chunks per turn of an unrolled loop.
+const TURN: usize = 4;
+
+/// Splits a list into a run of neighbouring chunks at its start, whole [`TURN`]s of them, and the rest.
+#[inline(always)]
+fn neighbours(list: &[u16]) -> (std::ops::Range<usize>, &[u16]) {
+    let turns = list.len() / TURN * TURN;
+    if turns == 0 {
+        return (0..0, list);
+    }
+    let (first, last) = (usize::from(list[0]), usize::from(list[turns - 1]));
+    // Lists ascend, so the ends say whether there are gaps.
+    if last - first == (turns - 1) * CHUNK_BYTES {
+        (first..last + CHUNK_BYTES, &list[turns..])
+    } else {
+        (0..0, list)
+    }
+}
+
 /// `dst = f(a)`, chunk by chunk.
 ///
 /// # Safety
 /// As [`Kernel`]; the slots are of the types that `A` and `R` say.
 #[inline(always)]
-unsafe fn map1<S: Simd, A: Lane, R: Lane>(
+unsafe fn map1<S: Simd, A: Lane, R: Lane, const UNROLL: bool>(
     simd: S,
     context: &Context,
     instr: &Instr,
@@ -373,7 +396,15 @@ unsafe fn map1<S: Simd, A: Lane, R: Lane>(
     unsafe {
         let (a, a_varies) = instr.arg(context, 0);
         let dst = instr.dst(context);
-        for &at in list {
+        let (run, rest) = if UNROLL { neighbours(list) } else { (0..0, list) };
+        let a_step = CHUNK_BYTES & a_varies;
+        for at in run.step_by(TURN * CHUNK_BYTES) {
+            let a_at = at & a_varies;
+            for chunk in 0..TURN {
+                R::store(f(A::load(simd, a, a_at + chunk * a_step)), dst, at + chunk * CHUNK_BYTES);
+            }
+        }
+        for &at in rest {
             let at = usize::from(at);
             R::store(f(A::load(simd, a, at & a_varies)), dst, at);
         }
@@ -385,19 +416,33 @@ unsafe fn map1<S: Simd, A: Lane, R: Lane>(
 /// # Safety
 /// As [`map1`].
 #[inline(always)]
-unsafe fn map2<S: Simd, A: Lane, B: Lane, R: Lane>(
+unsafe fn map2<S: Simd, A: Lane, B: Lane, R: Lane, const UNROLL: bool>(
     simd: S,
     context: &Context,
     instr: &Instr,
     list: &[u16],
     f: impl Fn(A::Vector<S>, B::Vector<S>) -> R::Vector<S>,
 ) {
-    // SAFETY: as in `map1`.
+    // SAFETY: the caller's; every chunk of the operands is read before the same chunk of the result is written.
     unsafe {
         let (a, a_varies) = instr.arg(context, 0);
         let (b, b_varies) = instr.arg(context, 1);
         let dst = instr.dst(context);
-        for &at in list {
+        let (run, rest) = if UNROLL { neighbours(list) } else { (0..0, list) };
+        let a_step = CHUNK_BYTES & a_varies;
+        let b_step = CHUNK_BYTES & b_varies;
+        for at in run.step_by(TURN * CHUNK_BYTES) {
+            let a_at = at & a_varies;
+            let b_at = at & b_varies;
+            for chunk in 0..TURN {
+                R::store(
+                    f(A::load(simd, a, a_at + chunk * a_step), B::load(simd, b, b_at + chunk * b_step)),
+                    dst,
+                    at + chunk * CHUNK_BYTES,
+                );
+            }
+        }
+        for &at in rest {
             let at = usize::from(at);
             R::store(f(A::load(simd, a, at & a_varies), B::load(simd, b, at & b_varies)), dst, at);
         }
@@ -409,23 +454,50 @@ unsafe fn map2<S: Simd, A: Lane, B: Lane, R: Lane>(
 /// # Safety
 /// As [`map1`].
 #[inline(always)]
-unsafe fn map3<S: Simd, A: Lane, B: Lane, C: Lane, R: Lane>(
+unsafe fn map3<S: Simd, A: Lane, B: Lane, C: Lane, R: Lane, const UNROLL: bool>(
     simd: S,
     context: &Context,
     instr: &Instr,
     list: &[u16],
     f: impl Fn(A::Vector<S>, B::Vector<S>, C::Vector<S>) -> R::Vector<S>,
 ) {
-    // SAFETY: as in `map1`.
+    // SAFETY: the caller's; every chunk of the operands is read before the same chunk of the result is written.
     unsafe {
         let (a, a_varies) = instr.arg(context, 0);
         let (b, b_varies) = instr.arg(context, 1);
         let (c, c_varies) = instr.arg(context, 2);
         let dst = instr.dst(context);
-        for &at in list {
+        let (run, rest) = if UNROLL { neighbours(list) } else { (0..0, list) };
+        let a_step = CHUNK_BYTES & a_varies;
+        let b_step = CHUNK_BYTES & b_varies;
+        let c_step = CHUNK_BYTES & c_varies;
+        for at in run.step_by(TURN * CHUNK_BYTES) {
+            let a_at = at & a_varies;
+            let b_at = at & b_varies;
+            let c_at = at & c_varies;
+            for chunk in 0..TURN {
+                R::store(
+                    f(
+                        A::load(simd, a, a_at + chunk * a_step),
+                        B::load(simd, b, b_at + chunk * b_step),
+                        C::load(simd, c, c_at + chunk * c_step),
+                    ),
+                    dst,
+                    at + chunk * CHUNK_BYTES,
+                );
+            }
+        }
+        for &at in rest {
             let at = usize::from(at);
-            let (x, y) = (A::load(simd, a, at & a_varies), B::load(simd, b, at & b_varies));
-            R::store(f(x, y, C::load(simd, c, at & c_varies)), dst, at);
+            R::store(
+                f(
+                    A::load(simd, a, at & a_varies),
+                    B::load(simd, b, at & b_varies),
+                    C::load(simd, c, at & c_varies),
+                ),
+                dst,
+                at,
+            );
         }
     }
 }
@@ -453,4 +525,4 @@ unsafe fn update<S: Simd, A: Lane>(
     }
 }
 
-const _: () = assert!(size_of::<Chunk>() == super::frame::CHUNK_BYTES);
+const _: () = assert!(size_of::<Chunk>() == CHUNK_BYTES);

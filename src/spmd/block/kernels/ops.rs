@@ -4,14 +4,14 @@
 
 use fearless_simd::{Simd, f32x16, i32x16, prelude::*, u32x16};
 
-use super::{B, Body, F, I, Instr, Kernel, P, Target, U, map1, map2, map3};
+use super::{B, Body, CHEAP, F, HEAVY, I, Instr, Kernel, P, Target, U, map1, map2, map3};
 use crate::spmd::block::frame::Context;
 use crate::spmd::ir::{Binary, Ternary, Unary};
 use crate::spmd::math;
 
 /// Declares kernels of one, two and three operands, and the function that finds them by operation.
 macro_rules! kernels {
-    ($(#[$doc:meta])* $find:ident($ops:ident) $map:ident { $($op:ident: |$simd:ident, $($x:ident: $lane:ident),+| -> $result:ident $body:expr;)* }) => {
+    ($(#[$doc:meta])* $find:ident($ops:ident) $map:ident { $($op:ident: $unroll:ident |$simd:ident, $($x:ident: $lane:ident),+| -> $result:ident $body:expr;)* }) => {
         $(#[$doc])*
         pub(super) fn $find<T: Target>(op: $ops) -> Kernel {
             $(
@@ -22,7 +22,7 @@ macro_rules! kernels {
                     unsafe fn run<S: Simd>($simd: S, context: &Context, instr: &Instr, list: &[u16]) {
                         // SAFETY: the caller's; the types of the lanes are those of the operation's signature.
                         unsafe {
-                            $map::<S, $($lane,)+ $result>($simd, context, instr, list, #[inline(always)] |$($x),+| $body);
+                            $map::<S, $($lane,)+ $result, $unroll>($simd, context, instr, list, #[inline(always)] |$($x),+| $body);
                         }
                     }
                 }
@@ -37,102 +37,102 @@ macro_rules! kernels {
 kernels! {
     /// The kernel of a one-operand operation.
     unary(Unary) map1 {
-        NegF: |simd, a: U| -> U a ^ u32x16::splat(simd, 0x8000_0000);
-        AbsF: |simd, a: U| -> U a & u32x16::splat(simd, 0x7fff_ffff);
-        SqrtF: |simd, a: F| -> F a.sqrt();
-        FloorF: |simd, a: F| -> F a.floor();
-        CeilF: |simd, a: F| -> F a.ceil();
-        TruncF: |simd, a: F| -> F a.trunc();
-        RoundF: |simd, a: F| -> F a.round_ties_even();
-        Exp: |simd, a: F| -> F math::exp(a);
-        Exp2: |simd, a: F| -> F math::exp2(a);
-        Log: |simd, a: F| -> F math::log(a);
-        Log2: |simd, a: F| -> F math::log2(a);
-        Sin: |simd, a: F| -> F math::sin(a);
-        Cos: |simd, a: F| -> F math::cos(a);
-        Tan: |simd, a: F| -> F math::tan(a);
-        Asin: |simd, a: F| -> F math::asin(a);
-        Acos: |simd, a: F| -> F math::acos(a);
-        Atan: |simd, a: F| -> F math::atan(a);
-        Sinh: |simd, a: F| -> F math::sinh(a);
-        Cosh: |simd, a: F| -> F math::cosh(a);
-        Tanh: |simd, a: F| -> F math::tanh(a);
-        Asinh: |simd, a: F| -> F math::asinh(a);
-        Acosh: |simd, a: F| -> F math::acosh(a);
-        Atanh: |simd, a: F| -> F math::atanh(a);
-        InverseSqrt: |simd, a: F| -> F f32x16::splat(simd, 1.0) / a.sqrt();
-        FrexpFract: |simd, a: F| -> F math::frexp_fract(a);
-        FrexpExp: |simd, a: F| -> I math::frexp_exp(a);
-        F32ToF16: |simd, a: F| -> I math::f32_to_f16(a);
-        F16ToF32: |simd, a: I| -> F math::f16_to_f32(a);
-        NegI: |simd, a: U| -> U u32x16::splat(simd, 0) - a;
-        AbsI: |simd, a: I| -> I a.abs();
-        NotI: |simd, a: U| -> U !a;
-        CountOnes: |simd, a: U| -> U a.count_ones();
-        LeadingZeros: |simd, a: U| -> U each1(simd, a, u32::leading_zeros);
-        TrailingZeros: |simd, a: U| -> U each1(simd, a, u32::trailing_zeros);
-        ReverseBits: |simd, a: U| -> U each1(simd, a, u32::reverse_bits);
-        NotB: |simd, a: P| -> P !a;
-        F32ToI32: |simd, a: F| -> I math::f32_to_i32(a);
-        F32ToU32: |simd, a: F| -> I math::f32_to_u32(a);
-        I32ToF32: |simd, a: I| -> F a.to_float::<f32x16<S>>();
-        U32ToF32: |simd, a: U| -> F a.to_float::<f32x16<S>>();
-        Bitcast: |simd, a: U| -> U a;
+        NegF: CHEAP |simd, a: U| -> U a ^ u32x16::splat(simd, 0x8000_0000);
+        AbsF: CHEAP |simd, a: U| -> U a & u32x16::splat(simd, 0x7fff_ffff);
+        SqrtF: HEAVY |simd, a: F| -> F a.sqrt();
+        FloorF: CHEAP |simd, a: F| -> F a.floor();
+        CeilF: HEAVY |simd, a: F| -> F a.ceil();
+        TruncF: HEAVY |simd, a: F| -> F a.trunc();
+        RoundF: HEAVY |simd, a: F| -> F a.round_ties_even();
+        Exp: HEAVY |simd, a: F| -> F math::exp(a);
+        Exp2: HEAVY |simd, a: F| -> F math::exp2(a);
+        Log: HEAVY |simd, a: F| -> F math::log(a);
+        Log2: HEAVY |simd, a: F| -> F math::log2(a);
+        Sin: HEAVY |simd, a: F| -> F math::sin(a);
+        Cos: HEAVY |simd, a: F| -> F math::cos(a);
+        Tan: HEAVY |simd, a: F| -> F math::tan(a);
+        Asin: HEAVY |simd, a: F| -> F math::asin(a);
+        Acos: HEAVY |simd, a: F| -> F math::acos(a);
+        Atan: HEAVY |simd, a: F| -> F math::atan(a);
+        Sinh: HEAVY |simd, a: F| -> F math::sinh(a);
+        Cosh: HEAVY |simd, a: F| -> F math::cosh(a);
+        Tanh: HEAVY |simd, a: F| -> F math::tanh(a);
+        Asinh: HEAVY |simd, a: F| -> F math::asinh(a);
+        Acosh: HEAVY |simd, a: F| -> F math::acosh(a);
+        Atanh: HEAVY |simd, a: F| -> F math::atanh(a);
+        InverseSqrt: HEAVY |simd, a: F| -> F f32x16::splat(simd, 1.0) / a.sqrt();
+        FrexpFract: HEAVY |simd, a: F| -> F math::frexp_fract(a);
+        FrexpExp: HEAVY |simd, a: F| -> I math::frexp_exp(a);
+        F32ToF16: HEAVY |simd, a: F| -> I math::f32_to_f16(a);
+        F16ToF32: HEAVY |simd, a: I| -> F math::f16_to_f32(a);
+        NegI: CHEAP |simd, a: U| -> U u32x16::splat(simd, 0) - a;
+        AbsI: CHEAP |simd, a: I| -> I a.abs();
+        NotI: CHEAP |simd, a: U| -> U !a;
+        CountOnes: HEAVY |simd, a: U| -> U a.count_ones();
+        LeadingZeros: HEAVY |simd, a: U| -> U each1(simd, a, u32::leading_zeros);
+        TrailingZeros: HEAVY |simd, a: U| -> U each1(simd, a, u32::trailing_zeros);
+        ReverseBits: HEAVY |simd, a: U| -> U each1(simd, a, u32::reverse_bits);
+        NotB: CHEAP |simd, a: P| -> P !a;
+        F32ToI32: HEAVY |simd, a: F| -> I math::f32_to_i32(a);
+        F32ToU32: HEAVY |simd, a: F| -> I math::f32_to_u32(a);
+        I32ToF32: CHEAP |simd, a: I| -> F a.to_float::<f32x16<S>>();
+        U32ToF32: CHEAP |simd, a: U| -> F a.to_float::<f32x16<S>>();
+        Bitcast: CHEAP |simd, a: U| -> U a;
     }
 }
 
 kernels! {
     /// The kernel of a two-operand operation.
     binary(Binary) map2 {
-        AddF: |simd, a: F, b: F| -> F a + b;
-        SubF: |simd, a: F, b: F| -> F a - b;
-        MulF: |simd, a: F, b: F| -> F a * b;
-        DivF: |simd, a: F, b: F| -> F a / b;
-        RemF: |simd, a: F, b: F| -> F math::rem(a, b);
-        MinF: |simd, a: F, b: F| -> F min_f(a, b);
-        MaxF: |simd, a: F, b: F| -> F max_f(a, b);
-        Pow: |simd, a: F, b: F| -> F math::pow(a, b);
-        Atan2: |simd, a: F, b: F| -> F math::atan2(a, b);
-        Ldexp: |simd, a: F, b: I| -> F math::ldexp(a, b);
-        AddI: |simd, a: U, b: U| -> U a + b;
-        SubI: |simd, a: U, b: U| -> U a - b;
-        MulI: |simd, a: U, b: U| -> U a * b;
-        DivI: |simd, a: U, b: U| -> U each2(simd, a, b, #[inline(always)] |a, b| div_i(a, b).0);
-        DivU: |simd, a: U, b: U| -> U each2(simd, a, b, #[inline(always)] |a, b| div_u(a, b).0);
-        RemI: |simd, a: U, b: U| -> U each2(simd, a, b, #[inline(always)] |a, b| div_i(a, b).1);
-        RemU: |simd, a: U, b: U| -> U each2(simd, a, b, #[inline(always)] |a, b| div_u(a, b).1);
-        MinI: |simd, a: I, b: I| -> I a.min(b);
-        MaxI: |simd, a: I, b: I| -> I a.max(b);
-        MinU: |simd, a: U, b: U| -> U a.min(b);
-        MaxU: |simd, a: U, b: U| -> U a.max(b);
-        AndI: |simd, a: U, b: U| -> U a & b;
-        OrI: |simd, a: U, b: U| -> U a | b;
-        XorI: |simd, a: U, b: U| -> U a ^ b;
-        ShlI: |simd, a: U, b: U| -> U simd.shlv_u32x16(a, b & u32x16::splat(simd, 31));
-        ShrI: |simd, a: I, b: I| -> I simd.shrv_i32x16(a, b & i32x16::splat(simd, 31));
-        ShrU: |simd, a: U, b: U| -> U simd.shrv_u32x16(a, b & u32x16::splat(simd, 31));
-        EqF: |simd, a: F, b: F| -> B a.simd_eq(b);
-        NeF: |simd, a: F, b: F| -> B a.simd_ne(b);
-        LtF: |simd, a: F, b: F| -> B a.simd_lt(b);
-        LeF: |simd, a: F, b: F| -> B a.simd_le(b);
-        EqI: |simd, a: U, b: U| -> B a.simd_eq(b);
-        NeI: |simd, a: U, b: U| -> B a.simd_ne(b);
-        LtI: |simd, a: I, b: I| -> B a.simd_lt(b);
-        LeI: |simd, a: I, b: I| -> B a.simd_le(b);
-        LtU: |simd, a: U, b: U| -> B a.simd_lt(b);
-        LeU: |simd, a: U, b: U| -> B a.simd_le(b);
-        AndB: |simd, a: P, b: P| -> P a & b;
-        OrB: |simd, a: P, b: P| -> P a | b;
-        XorB: |simd, a: P, b: P| -> P a ^ b;
+        AddF: CHEAP |simd, a: F, b: F| -> F a + b;
+        SubF: CHEAP |simd, a: F, b: F| -> F a - b;
+        MulF: CHEAP |simd, a: F, b: F| -> F a * b;
+        DivF: HEAVY |simd, a: F, b: F| -> F a / b;
+        RemF: HEAVY |simd, a: F, b: F| -> F math::rem(a, b);
+        MinF: CHEAP |simd, a: F, b: F| -> F min_f(a, b);
+        MaxF: CHEAP |simd, a: F, b: F| -> F max_f(a, b);
+        Pow: HEAVY |simd, a: F, b: F| -> F math::pow(a, b);
+        Atan2: HEAVY |simd, a: F, b: F| -> F math::atan2(a, b);
+        Ldexp: HEAVY |simd, a: F, b: I| -> F math::ldexp(a, b);
+        AddI: CHEAP |simd, a: U, b: U| -> U a + b;
+        SubI: CHEAP |simd, a: U, b: U| -> U a - b;
+        MulI: CHEAP |simd, a: U, b: U| -> U a * b;
+        DivI: HEAVY |simd, a: U, b: U| -> U each2(simd, a, b, #[inline(always)] |a, b| div_i(a, b).0);
+        DivU: HEAVY |simd, a: U, b: U| -> U each2(simd, a, b, #[inline(always)] |a, b| div_u(a, b).0);
+        RemI: HEAVY |simd, a: U, b: U| -> U each2(simd, a, b, #[inline(always)] |a, b| div_i(a, b).1);
+        RemU: HEAVY |simd, a: U, b: U| -> U each2(simd, a, b, #[inline(always)] |a, b| div_u(a, b).1);
+        MinI: CHEAP |simd, a: I, b: I| -> I a.min(b);
+        MaxI: CHEAP |simd, a: I, b: I| -> I a.max(b);
+        MinU: CHEAP |simd, a: U, b: U| -> U a.min(b);
+        MaxU: CHEAP |simd, a: U, b: U| -> U a.max(b);
+        AndI: CHEAP |simd, a: U, b: U| -> U a & b;
+        OrI: CHEAP |simd, a: U, b: U| -> U a | b;
+        XorI: CHEAP |simd, a: U, b: U| -> U a ^ b;
+        ShlI: CHEAP |simd, a: U, b: U| -> U simd.shlv_u32x16(a, b & u32x16::splat(simd, 31));
+        ShrI: CHEAP |simd, a: I, b: I| -> I simd.shrv_i32x16(a, b & i32x16::splat(simd, 31));
+        ShrU: CHEAP |simd, a: U, b: U| -> U simd.shrv_u32x16(a, b & u32x16::splat(simd, 31));
+        EqF: CHEAP |simd, a: F, b: F| -> B a.simd_eq(b);
+        NeF: CHEAP |simd, a: F, b: F| -> B a.simd_ne(b);
+        LtF: CHEAP |simd, a: F, b: F| -> B a.simd_lt(b);
+        LeF: CHEAP |simd, a: F, b: F| -> B a.simd_le(b);
+        EqI: CHEAP |simd, a: U, b: U| -> B a.simd_eq(b);
+        NeI: CHEAP |simd, a: U, b: U| -> B a.simd_ne(b);
+        LtI: CHEAP |simd, a: I, b: I| -> B a.simd_lt(b);
+        LeI: CHEAP |simd, a: I, b: I| -> B a.simd_le(b);
+        LtU: CHEAP |simd, a: U, b: U| -> B a.simd_lt(b);
+        LeU: CHEAP |simd, a: U, b: U| -> B a.simd_le(b);
+        AndB: CHEAP |simd, a: P, b: P| -> P a & b;
+        OrB: CHEAP |simd, a: P, b: P| -> P a | b;
+        XorB: CHEAP |simd, a: P, b: P| -> P a ^ b;
     }
 }
 
 kernels! {
     /// The kernel of a three-operand operation on words.
     ternary(Ternary) map3 {
-        Fma: |simd, a: F, b: F, c: F| -> F a.mul_add(b, c);
-        MulAddF: |simd, a: F, b: F, c: F| -> F a * b + c;
-        Select: |simd, a: B, b: U, c: U| -> U a.select(b, c);
+        Fma: CHEAP |simd, a: F, b: F, c: F| -> F a.mul_add(b, c);
+        MulAddF: CHEAP |simd, a: F, b: F, c: F| -> F a * b + c;
+        Select: CHEAP |simd, a: B, b: U, c: U| -> U a.select(b, c);
     }
 }
 
@@ -144,7 +144,7 @@ impl Body for SelectBits {
     unsafe fn run<S: Simd>(simd: S, context: &Context, instr: &Instr, list: &[u16]) {
         // SAFETY: the caller's; all four slots hold bools.
         unsafe {
-            map3::<S, P, P, P, P>(
+            map3::<S, P, P, P, P, CHEAP>(
                 simd,
                 context,
                 instr,
