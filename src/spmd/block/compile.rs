@@ -1,14 +1,11 @@
 //! From a program to instructions: a tree of control flow whose leaves are runs of kernel calls.
 
 use super::analysis::{Analysis, Home, Kind, Life, escapes, is_bool, selects_bits};
-use super::frame::{Chunk, MAX_CHUNKS};
+use super::frame::Chunk;
 use super::kernels::{Instr, Kernels, Size, Slot, Special};
 use super::storage::{Place, Storage};
 use crate::cpu::CpuLevel;
 use crate::spmd::ir::{Block, Builtin, LANES, Memory, Op, Program, Stmt, Value};
-
-/// Chunks of a block with divergent loops: large enough to pay for the calls, small enough that a slow lane holds up few.
-const DIVERGENT_CHUNKS: usize = 32;
 
 /// A step of the control flow.
 pub(super) enum Node {
@@ -77,7 +74,6 @@ impl Compiled {
             labels: vec![Target::default(); program.labels as usize],
             lane_sets: 0,
             jumps: false,
-            diverges: false,
         };
         compiler.assign_storage();
         compiler.early(&program.body, Kind::Run);
@@ -86,9 +82,8 @@ impl Compiled {
         compiler.zero();
         let each_block = compiler.instrs.len() as u32;
         let nodes = compiler.block(&program.body, true);
-        let Compiler { storage, consts, instrs, lane_sets, jumps, diverges, .. } = compiler;
-        let most = if diverges { DIVERGENT_CHUNKS } else { MAX_CHUNKS };
-        let chunks = storage.chunks(most);
+        let Compiler { storage, consts, instrs, lane_sets, jumps, .. } = compiler;
+        let chunks = storage.chunks();
         Self {
             instrs,
             once,
@@ -127,9 +122,8 @@ struct Compiler<'a> {
     instrs: Vec<Instr>,
     labels: Vec<Target>,
     lane_sets: u32,
-    /// Whether active lanes change at all, and whether lanes part.
+    /// Whether active lanes change at all.
     jumps: bool,
-    diverges: bool,
 }
 
 /// What a life belongs to.
@@ -309,7 +303,7 @@ impl Compiler<'_> {
                 let body = self.block(body, false);
                 let continuing = self.block(continuing, false);
                 let break_if = break_if.map(|cond| self.operand(cond));
-                self.diverges |= break_if.is_some_and(|cond| cond.size != Size::One);
+                self.jumps = true;
                 Some(Node::Loop { body, continuing, break_if, left, continued })
             }
             Stmt::Scope { label, body } => {
@@ -331,7 +325,6 @@ impl Compiler<'_> {
             return Node::IfUniform { cond: slot, then, otherwise };
         }
         self.jumps = true;
-        self.diverges = true;
         // The usual way out of a loop: no branch, only lanes less.
         match (then.as_slice(), otherwise.as_slice()) {
             ([jump @ (Stmt::Break(_) | Stmt::Continue(_) | Stmt::Return)], []) => {

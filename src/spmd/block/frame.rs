@@ -10,6 +10,9 @@ pub(super) const MAX_CHUNKS: usize = 64;
 /// Bytes of a chunk of words, and so the distance between two chunks of a slot.
 pub(super) const CHUNK_BYTES: usize = 4 * LANES;
 
+/// One bit for each lane of a block, one element a chunk.
+pub(super) type Bits = [u16; MAX_CHUNKS];
+
 /// One chunk of lane values. Bools take one bit a lane: 32 chunks of lanes in one of these.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
@@ -19,7 +22,7 @@ pub(super) struct Chunk(pub [u32; LANES]);
 #[derive(Clone)]
 pub(super) struct Active {
     /// One bit a lane, one element a chunk; zero for chunks that are not in the list.
-    pub bits: [u16; MAX_CHUNKS],
+    pub bits: Bits,
     /// The chunks with an active lane, ascending, as byte offsets into a slot of words.
     list: [u16; MAX_CHUNKS],
     len: usize,
@@ -58,27 +61,40 @@ impl Active {
         self.full = false;
     }
 
-    /// Replaces the bits of each active chunk by `f(chunk, bits)`, a subset of them.
+    /// Keeps the lanes whose bit `keep(chunk)` has, and calls `left` with those that go.
+    ///
+    /// Chunk by chunk, as the bits were written: a wide read right behind narrow writes waits for all of them.
     #[inline(always)]
-    pub(super) fn narrow(&mut self, mut f: impl FnMut(usize, u16) -> u16) {
-        let mut len = 0;
-        let mut removed = 0;
+    pub(super) fn keep(&mut self, keep: impl Fn(usize) -> u16, mut left: impl FnMut(usize, u16)) {
+        let (mut len, mut gone) = (0, 0);
         for at in 0..self.len {
             let offset = self.list[at];
             let chunk = usize::from(offset) / CHUNK_BYTES % MAX_CHUNKS;
             let before = self.bits[chunk];
-            let bits = f(chunk, before) & before;
-            removed |= before ^ bits;
+            let bits = before & keep(chunk);
+            left(chunk, before ^ bits);
+            gone |= before ^ bits;
             self.bits[chunk] = bits;
             self.list[len] = offset;
             len += usize::from(bits != 0);
         }
         self.len = len;
-        self.full &= removed == 0;
+        self.full &= gone == 0;
+    }
+
+    /// Whether `bits(chunk)` has an active lane's in any chunk.
+    #[inline(always)]
+    pub(super) fn meets(&self, bits: impl Fn(usize) -> u16) -> bool {
+        let mut any = 0;
+        for &offset in self.list() {
+            let chunk = usize::from(offset) / CHUNK_BYTES % MAX_CHUNKS;
+            any |= self.bits[chunk] & bits(chunk);
+        }
+        any != 0
     }
 
     /// Parts the lanes by a bool each: those with and those without.
-    pub(super) fn split(&self, mut cond: impl FnMut(usize) -> u16) -> (Self, Self) {
+    pub(super) fn split(&self, cond: impl Fn(usize) -> u16) -> (Self, Self) {
         let none = Self { bits: [0; MAX_CHUNKS], list: [0; MAX_CHUNKS], len: 0, full: false };
         let (mut with, mut without) = (none.clone(), none);
         let (mut any_with, mut any_without) = (0, 0);
@@ -100,7 +116,7 @@ impl Active {
     }
 
     /// Activates the lanes of `bits`, which are lanes of a block of `chunks` full chunks, too.
-    pub(super) fn widen(&mut self, bits: &[u16; MAX_CHUNKS], chunks: usize) {
+    pub(super) fn widen(&mut self, bits: &Bits, chunks: usize) {
         let mut len = 0;
         let mut all = u16::MAX;
         for chunk in 0..chunks {

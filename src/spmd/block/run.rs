@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::compile::{Compiled, Node};
-use super::frame::{Active, Chunk, Context, MAX_CHUNKS, Words};
+use super::frame::{Active, Bits, Chunk, Context, MAX_CHUNKS, Words};
 use super::kernels::{Size, Slot};
 use super::storage::Place;
 use crate::spmd::ir::LANES;
@@ -16,7 +16,7 @@ struct Arena {
     slots: Vec<*mut u8>,
     homes: Vec<*mut u8>,
     buffers: Vec<Words>,
-    lane_sets: Vec<[u16; MAX_CHUNKS]>,
+    lane_sets: Vec<Bits>,
 }
 
 thread_local! {
@@ -113,7 +113,7 @@ impl Arena {
 struct Machine<'a> {
     compiled: &'a Compiled,
     context: Context,
-    lane_sets: &'a mut [[u16; MAX_CHUNKS]],
+    lane_sets: &'a mut [Bits],
 }
 
 impl Machine<'_> {
@@ -137,7 +137,7 @@ impl Machine<'_> {
                     continue;
                 }
                 Node::IfUniform { cond, then, otherwise } => {
-                    let taken = if self.bits(*cond, 0) & 1 != 0 { then } else { otherwise };
+                    let taken = if self.bit(*cond) { then } else { otherwise };
                     self.nodes(taken);
                 }
                 Node::If { cond, then, otherwise, escapes } => self.branch(*cond, then, otherwise, *escapes),
@@ -159,12 +159,11 @@ impl Machine<'_> {
 
     fn branch(&mut self, cond: Slot, then: &[Node], otherwise: &[Node], escapes: bool) {
         let chunks = self.context.chunks as usize;
-        // Both sides are found first: the condition's slot may be used for something else inside.
-        let (with, without) = self.context.active.split(|chunk| self.bits(cond, chunk));
-        if with.is_empty() {
-            // Nobody parts.
+        let bits = bits_of(&self.context, cond);
+        if !self.context.active.meets(&bits) {
             return self.nodes(otherwise);
         }
+        let (with, without) = self.context.active.split(bits);
         if otherwise.is_empty() || without.is_empty() {
             let entered = std::mem::replace(&mut self.context.active, with);
             self.nodes(then);
@@ -210,7 +209,7 @@ impl Machine<'_> {
             self.nodes(continuing);
             match break_if {
                 Some(cond) if cond.size != Size::One => self.leave(Some((cond, true)), left),
-                Some(cond) if self.bits(cond, 0) & 1 != 0 => self.leave(None, left),
+                Some(cond) if self.bit(cond) => self.leave(None, left),
                 _ => {}
             }
         }
@@ -241,37 +240,40 @@ impl Machine<'_> {
     }
 
     fn leave(&mut self, cond: Option<(Slot, bool)>, into: Option<u32>) {
-        let slots = self.context.slots;
-        let active = &mut self.context.active;
-        let mut unused = [0; MAX_CHUNKS];
-        let into = into.map_or(&mut unused, |set| &mut self.lane_sets[set as usize]);
-        match cond {
-            Some((cond, when)) => {
-                let flip = if when { 0 } else { u16::MAX };
-                active.narrow(|chunk, bits| {
-                    let leaving = bits & (bits_of(slots, cond, chunk) ^ flip);
-                    into[chunk] |= leaving;
-                    bits & !leaving
-                });
+        let Some((cond, when)) = cond else {
+            if let Some(set) = into {
+                let lanes = &mut self.lane_sets[set as usize];
+                lanes.iter_mut().zip(self.context.active.bits).for_each(|(set, lanes)| *set |= lanes);
             }
-            None => {
-                for (set, bits) in into.iter_mut().zip(active.bits) {
-                    *set |= bits;
-                }
-                active.clear();
+            self.context.active.clear();
+            return;
+        };
+        let bits = bits_of(&self.context, cond);
+        let flip = if when { u16::MAX } else { 0 };
+        let keep = |chunk| bits(chunk) ^ flip;
+        match into {
+            Some(set) => {
+                let lanes = &mut self.lane_sets[set as usize];
+                self.context.active.keep(keep, |chunk, left| lanes[chunk % MAX_CHUNKS] |= left);
             }
+            None => self.context.active.keep(keep, |_, _| {}),
         }
     }
 
-    fn bits(&self, cond: Slot, chunk: usize) -> u16 {
-        bits_of(self.context.slots, cond, chunk)
+    /// A uniform bool.
+    fn bit(&self, cond: Slot) -> bool {
+        assert!(cond.size == Size::One, "one bool for all lanes");
+        // SAFETY: fact 1.
+        unsafe { self.context.slots.add(cond.entry as usize).read().cast::<u16>().read() & 1 != 0 }
     }
 }
 
-/// The bools of a chunk of a slot of [`Size::Bits`], or of chunk 0 of one of [`Size::One`].
+/// The bools of a slot of [`Size::Bits`], by chunk of the block.
 #[inline(always)]
-fn bits_of(slots: *const *mut u8, cond: Slot, chunk: usize) -> u16 {
-    debug_assert!(cond.size == Size::Bits || chunk == 0);
-    // SAFETY: fact 1; `chunk` is one of the block's.
-    unsafe { slots.add(cond.entry as usize).read().cast::<u16>().add(chunk).read() }
+fn bits_of(context: &Context, cond: Slot) -> impl Fn(usize) -> u16 + use<> {
+    assert!(cond.size == Size::Bits, "lanes part by a bool for each");
+    // SAFETY: fact 1.
+    let slot = unsafe { context.slots.add(cond.entry as usize).read().cast::<u16>() };
+    // SAFETY: fact 1; the chunks are those of `Active`'s list.
+    move |chunk| unsafe { slot.add(chunk).read() }
 }
