@@ -253,7 +253,12 @@ fn kernel(options: &Options, inputs: &[Input]) -> Result<Kernel, Failure> {
     let types: Vec<(&str, ElementType)> = (inputs.iter().zip(own))
         .map(|(input, ty)| (&*input.name, ty.unwrap_or(ElementType { scalar: shared, width: input.width() })))
         .collect();
-    Ok(Kernel::expression(text, &types)?)
+    Kernel::expression(text, &types).map_err(|error| match error.into() {
+        Failure::Usage(message) if message.contains("no definition in scope") => {
+            Failure::Usage(format!("{message}\nevery name of an expression needs a value: --in NAME=VALUE"))
+        }
+        other => other,
+    })
 }
 
 /// The inputs in the order of the kernel's parameters.

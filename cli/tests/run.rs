@@ -199,7 +199,7 @@ fn bad_usage() {
         (&["run", "x", "--in", "x=what"], "neither a number"),
         (&["run", "x", "--in", "x=1", "--in", "x=2"], "already has a value"),
         (&["run", "x", "--in", "x=1.0", "--in", "y=2"], "y"),
-        (&["run", "x + y", "--in", "x=1.0"], "y"),
+        (&["run", "x + y", "--in", "x=1.0"], "needs a value"),
         (&["run", "x", "--in", "x=1", "--backend", "cuda"], "expected auto, gpu, simd or threads"),
         (&["run", "x", "--in", "x=1", "--n", "many"], "number of elements"),
         (&["run", "x +* 1", "--in", "x=1.0"], "error"),
