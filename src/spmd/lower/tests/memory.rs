@@ -43,14 +43,14 @@ fn only_the_indexed_part_of_a_struct_is_in_memory() {
         @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
             var s: S; var other: array<f32, 9>;
             fill(&s.t, gid.x); s.v[gid.y] = 2.0; s.a = 3.0; other[4] = 5.0;
-            out[gid.x] = s.a + s.t[2] + s.v.x + other[4] + other[5];
+            out[gid.x] = s.a + s.t[2] + s.t[8] + s.v.x + other[4] + other[5];
         }";
     let program = lowered(source).unwrap();
     assert_eq!(program.locals.len(), 1, "{program}");
     assert_eq!(program.locals[0].words, 9);
-    let mut buffers = [vec![POISON; 5]];
-    run_buffers(source, &mut buffers, 5);
-    assert_eq!(buffers[0], bits(&[10.0, 10.0, 10.0, 11.0, 11.0]));
+    let mut buffers = [vec![POISON; 10]];
+    run_buffers(source, &mut buffers, 10);
+    assert_eq!(buffers[0], bits(&[10.0, 10.0, 10.0, 11.0, 11.0, 11.0, 11.0, 11.0, 11.0, 12.0]));
 }
 
 #[test]
