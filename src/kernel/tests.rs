@@ -258,6 +258,26 @@ fn the_same_shape_is_compiled_once_by_any_number_of_threads() {
     assert!(found.iter().all(|each| *each == found[0] && each.iter().all(|address| *address != 0)));
 }
 
+/// The bounds of loops are read from the call: a uniform argument, the length of a whole array.
+#[test]
+fn operations_follow_the_call() {
+    let count = |kernel: &Kernel, args: crate::launch::Args<'_>| {
+        let mut out = vec![0.0_f32; 8];
+        let part = check(kernel.signature(), args, (&mut out).into_outputs()).expect("a right call");
+        kernel.0.wgsl.as_ref().expect("a WGSL kernel").operations(&part).expect("compiles")
+    };
+    let x = ramp(8);
+    let logistic = map(include_str!("../../shaders/logistic_map.wgsl"));
+    let [ten, thousand] = [10_u32, 1000].map(|steps| count(&logistic, (&x, 3.0_f32, steps).into_args()));
+    assert!((90.0..110.0).contains(&(thousand / ten)), "{ten} {thousand}");
+    let sum = map(
+        "var<storage, read> all: array<vec2<f32>>;
+         fn sum(x: f32) -> f32 { var s = x; for (var j = 0u; j < arrayLength(&all); j++) { s += all[j].x; } return s; }",
+    );
+    let [few, many] = [10, 1000].map(|n| count(&sum, (&x, &vec![[1.0_f32; 2]; n]).into_args()));
+    assert!((50.0..110.0).contains(&(many / few)), "{few} {many}");
+}
+
 #[test]
 fn dump_shows_the_shader_and_the_program() {
     let dump = map("fn twice(x: f32) -> f32 { return 2.0 * x; }").dump();

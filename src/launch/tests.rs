@@ -20,10 +20,10 @@ fn signature() -> Signature {
     }
 }
 
-const X: [f32; 3] = [1.0, 2.0, 3.0];
-const I: [u32; 3] = [4, 5, 6];
-const V: [[f32; 3]; 3] = [[1.0; 3], [2.0; 3], [3.0; 3]];
-const W: [[f32; 4]; 5] = [[1.0; 4]; 5];
+const X: &[f32] = &[1.0, 2.0, 3.0];
+const I: &[u32] = &[4, 5, 6];
+const V: &[[f32; 3]] = &[[1.0; 3], [2.0; 3], [3.0; 3]];
+const W: &[[f32; 4]] = &[[1.0; 4]; 5];
 
 /// The error of a call with right outputs, which must keep their poison.
 fn error<'a>(args: impl IntoArgs<'a>) -> Error {
@@ -36,14 +36,13 @@ fn error<'a>(args: impl IntoArgs<'a>) -> Error {
 
 /// The error of a call with right inputs.
 fn output_error<'a>(outputs: impl IntoOutputs<'a>) -> Error {
-    check(&signature(), (1.0_f32, &X, &I, &V, &W).into_args(), outputs.into_outputs())
-        .expect_err("a wrong call")
+    check(&signature(), (1.0_f32, X, I, V, W).into_args(), outputs.into_outputs()).expect_err("a wrong call")
 }
 
 #[test]
 fn a_right_call_becomes_a_part() {
     let (mut call, mut put) = ([0.0_f32; 3], [[0.0_f32; 2]; 3]);
-    let args = (9.0_f32, 2.0_f32, Index, &V, &W).into_args();
+    let args = (9.0_f32, 2.0_f32, Index, V, W).into_args();
     let part = check(&signature(), args, (&mut call, &mut put).into_outputs()).expect("right");
     assert_eq!((part.start, part.n, part.outputs.len()), (0, 3, 2));
     assert!(
@@ -65,10 +64,10 @@ fn names_bind_in_any_order_and_after_positions() {
         assert_eq!((part.outputs[0].ty, part.outputs[1].ty), (f32::TYPE, <[f32; 2]>::TYPE));
         format!("{:?}", part.inputs)
     };
-    let all = by_position((9.0_f32, &X, &I, &V, &W).into_args());
-    let named = Args::new().bind("w", &W).bind("i", &I).bind("v", &V).bind("a", 9.0_f32).bind("x", &X);
+    let all = by_position((9.0_f32, X, I, V, W).into_args());
+    let named = Args::new().bind("w", W).bind("i", I).bind("v", V).bind("a", 9.0_f32).bind("x", X);
     assert_eq!(by_position(named), all);
-    let mixed = Args::new().push(9.0_f32).push(&X).bind("w", &W).bind("v", &V).bind("i", &I);
+    let mixed = Args::new().push(9.0_f32).push(X).bind("w", W).bind("v", V).bind("i", I);
     assert_eq!(by_position(mixed), all);
 }
 
@@ -110,14 +109,14 @@ fn every_kind_of_value_converts() {
 
 #[test]
 fn counts_and_names() {
-    let got = error((1.0_f32, &X));
+    let got = error((1.0_f32, X));
     assert!(
         matches!(&got, Error::ArgumentCount { what: "inputs", got: 2, expected: 5, names, .. } if names == "a, x, i, v, w"),
         "{got}"
     );
-    let got = error((1.0_f32, &X, &I, &V, &W, &X));
+    let got = error((1.0_f32, X, I, V, W, X));
     assert!(matches!(got, Error::ArgumentCount { got: 6, .. }));
-    let got = error(Args::new().bind("y", &X));
+    let got = error(Args::new().bind("y", X));
     assert!(
         matches!(&got, Error::UnknownParameter { name, names, .. } if name == "y" && names == "a, x, i, v, w"),
         "{got}"
@@ -126,7 +125,7 @@ fn counts_and_names() {
     assert!(matches!(&got, Error::DuplicateParameter { name, .. } if name == "a"), "{got}");
     let got = error(Args::new().push(1.0_f32).bind("a", 1.0_f32));
     assert!(matches!(&got, Error::DuplicateParameter { name, .. } if name == "a"), "{got}");
-    let got = error(Args::new().bind("a", 1.0_f32).bind("x", &X).bind("v", &V).bind("w", &W));
+    let got = error(Args::new().bind("a", 1.0_f32).bind("x", X).bind("v", V).bind("w", W));
     assert!(
         matches!(&got, Error::MissingParameter { name, expected, .. } if name == "i" && expected == "u32"),
         "{got}"
@@ -156,18 +155,18 @@ fn types_and_kinds_are_exact() {
     let rows = [[1.0_f32; 4]; 3];
     // argument, its parameter, what the message says of what was got and what was expected
     let cases: [(Error, &str, &str, &str); 12] = [
-        (error((1.0_f64, &X, &I, &V, &W)), "a", "a single f64", "a single f32"),
-        (error((&X, &X, &I, &V, &W)), "a", "an array of f32", "a single f32"),
-        (error((1.0_f32, &wide, &I, &V, &W)), "x", "an array of f64", "an array of f32"),
-        (error((1.0_f32, 1.0_f64, &I, &V, &W)), "x", "a single f64", "a single f32"),
-        (error((1.0_f32, Index, &I, &V, &W)), "x", "Index", "a single f32"),
-        (error((1.0_f32, &X, &signed, &V, &W)), "i", "an array of i32", "an array of u32, or Index"),
-        (error((1.0_f32, &X, 1_i32, &V, &W)), "i", "a single i32", "a single u32"),
-        (error((1.0_f32, &X, &I, &rows, &W)), "v", "an array of vec4<f32>", "an array of vec3<f32>"),
-        (error((1.0_f32, &X, &I, [1.0_f32; 3], &W)), "v", "a single vec3<f32>", "an array of vec3<f32>"),
-        (error((1.0_f32, &X, &I, &V, [1.0_f32; 4])), "w", "a single vec4<f32>", "an array of vec4<f32>"),
-        (error((1.0_f32, &X, &I, &V, &V)), "w", "an array of vec3<f32>", "an array of vec4<f32>"),
-        (error((1.0_f32, &X, &I, &V, Index)), "w", "Index", "an array of vec4<f32>"),
+        (error((1.0_f64, X, I, V, W)), "a", "a single f64", "a single f32"),
+        (error((X, X, I, V, W)), "a", "an array of f32", "a single f32"),
+        (error((1.0_f32, &wide, I, V, W)), "x", "an array of f64", "an array of f32"),
+        (error((1.0_f32, 1.0_f64, I, V, W)), "x", "a single f64", "a single f32"),
+        (error((1.0_f32, Index, I, V, W)), "x", "Index", "a single f32"),
+        (error((1.0_f32, X, &signed, V, W)), "i", "an array of i32", "an array of u32, or Index"),
+        (error((1.0_f32, X, 1_i32, V, W)), "i", "a single i32", "a single u32"),
+        (error((1.0_f32, X, I, &rows, W)), "v", "an array of vec4<f32>", "an array of vec3<f32>"),
+        (error((1.0_f32, X, I, [1.0_f32; 3], W)), "v", "a single vec3<f32>", "an array of vec3<f32>"),
+        (error((1.0_f32, X, I, V, [1.0_f32; 4])), "w", "a single vec4<f32>", "an array of vec4<f32>"),
+        (error((1.0_f32, X, I, V, V)), "w", "an array of vec3<f32>", "an array of vec4<f32>"),
+        (error((1.0_f32, X, I, V, Index)), "w", "Index", "an array of vec4<f32>"),
     ];
     for (error, parameter, got_words, expected_words) in cases {
         let Error::WrongType { name, got, expected, .. } = &error else { panic!("{error}") };
@@ -175,7 +174,7 @@ fn types_and_kinds_are_exact() {
         assert!(expected.contains(expected_words), "{error}");
     }
     // What to do is said.
-    assert!(error((1.0_f32, &wide, &I, &V, &W)).to_string().ends_with("convert first, with `as f32`"));
+    assert!(error((1.0_f32, &wide, I, V, W)).to_string().ends_with("convert first, with `as f32`"));
 
     let (mut call, mut put) = ([0.5_f64; 3], [[0.5_f32; 2]; 3]);
     let got = output_error((&mut call, &mut put));
@@ -188,12 +187,12 @@ fn types_and_kinds_are_exact() {
 
 #[test]
 fn lengths_agree_with_the_first_output() {
-    let got = error((1.0_f32, &[1.0_f32; 4], &I, &V, &W));
+    let got = error((1.0_f32, &[1.0_f32; 4], I, V, W));
     assert!(
         matches!(&got, Error::LengthMismatch { name, got: 4, expected: 3, other, .. } if name == "x" && other == "call"),
         "{got}"
     );
-    let got = error((1.0_f32, &X, &I, &V[..2], &W));
+    let got = error((1.0_f32, X, I, &V[..2], W));
     assert!(matches!(&got, Error::LengthMismatch { name, got: 2, expected: 3, .. } if name == "v"), "{got}");
     let (mut call, mut put) = ([0.5_f32; 3], [[0.5_f32; 2]; 2]);
     let got = output_error((&mut call, &mut put));
@@ -225,15 +224,15 @@ fn nothing_is_a_length_too() {
 fn bytes_must_be_whole_aligned_elements() {
     let words = [0_u64; 6];
     let bytes: &[u8] = bytemuck::cast_slice(&words);
-    let x = |bytes| error((1.0_f32, Arg::array(bytes, f32::TYPE), &I, &V, &W));
+    let x = |bytes| error((1.0_f32, Arg::array(bytes, f32::TYPE), I, V, W));
     let got = x(&bytes[1..13]);
     assert!(matches!(&got, Error::Misaligned { name, align: 4, size: 4, .. } if name == "x"), "{got}");
     assert!(got.to_string().contains("start 1 past an aligned address"), "{got}");
     let got = x(&bytes[..13]);
     assert!(matches!(&got, Error::Misaligned { got, .. } if got == "13 bytes"), "{got}");
-    let got = error((Arg::uniform(&bytes[..3], f32::TYPE), &X, &I, &V, &W));
+    let got = error((Arg::uniform(&bytes[..3], f32::TYPE), X, I, V, W));
     assert!(matches!(&got, Error::Misaligned { name, .. } if name == "a"), "{got}");
-    let got = error((Arg::uniform(bytes, f32::TYPE), &X, &I, &V, &W));
+    let got = error((Arg::uniform(bytes, f32::TYPE), X, I, V, W));
     assert!(matches!(&got, Error::Misaligned { got, .. } if got == "one f32 of 48 bytes"), "{got}");
     // Aligned for a byte only, where the elements are wide.
     let (mut out, mut put) = ([0_u64; 3], [[0.5_f32; 2]; 3]);
@@ -243,7 +242,7 @@ fn bytes_must_be_whole_aligned_elements() {
     // The same bytes, aligned.
     let part = |start: usize| {
         let (mut call, mut put) = ([0.0_f32; 3], [[0.0_f32; 2]; 3]);
-        let args = (1.0_f32, Arg::array(&bytes[start..start + 12], f32::TYPE), &I, &V, &W).into_args();
+        let args = (1.0_f32, Arg::array(&bytes[start..start + 12], f32::TYPE), I, V, W).into_args();
         check(&signature(), args, (&mut call, &mut put).into_outputs()).map(|part| part.n)
     };
     assert_eq!(part(4), Ok(3));
