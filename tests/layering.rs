@@ -81,7 +81,7 @@ fn code_of(text: &str) -> String {
 
 /// Whether a file holds tests only, by its name.
 fn is_test(name: &str) -> bool {
-    name.split('/').any(|part| matches!(part, "tests" | "testing" | "cts"))
+    name.split('/').any(|part| matches!(part, "tests" | "testing" | "cts" | "differential"))
 }
 
 /// Every identifier that follows `prefix` in `code`, also inside `prefix{a, b::c}`.

@@ -39,7 +39,7 @@ pub struct Dispatcher {
     policy: Option<Policy>,
 }
 
-/// Predicted nanoseconds of all loops of this process so far, under `Auto`.
+/// Nanoseconds that the loops of this process have spent on the CPU so far.
 static SPENT_NS: AtomicU64 = AtomicU64::new(0);
 /// What measuring the CPU costs, roughly.
 const MEASURE_NS: f64 = 5e6;
@@ -121,7 +121,7 @@ impl Dispatcher {
         // Rent or buy: assume until the loops so far were worth measuring.
         let assumed = Cpu::assumed(pool.count());
         let rough = model::simd(&assumed, &work, part.n as f64);
-        let spent = SPENT_NS.fetch_add(rough as u64, Ordering::Relaxed) as f64 + rough;
+        let spent = SPENT_NS.load(Ordering::Relaxed) as f64 + rough;
         let cpu = if spent < MEASURE_NS || nested { &assumed } else { Cpu::measured(pool) };
 
         let threads = match (nested, pool.count()) {
@@ -170,6 +170,7 @@ impl Dispatcher {
                 Backend::Simd | Backend::Gpu => simd::run(kernel, part)?,
             }
             times.run = start.elapsed();
+            SPENT_NS.fetch_add(times.run.as_nanos() as u64, Ordering::Relaxed);
         }
         Ok(Report { kernel: kernel.clone(), n, times, plan, rescued })
     }
@@ -195,7 +196,7 @@ fn environment_policy() -> Result<Policy> {
 
 #[cfg(feature = "gpu")]
 pub(super) fn run_on_gpu(kernel: &Kernel, part: &mut Part<'_>) -> Result<Times> {
-    let operations = kernel.operations(part)?;
+    let operations = Some(kernel.operations(part)?.count);
     crate::exec::gpu::Gpu::shared().run(kernel, operations, part)
 }
 

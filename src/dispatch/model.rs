@@ -13,6 +13,8 @@ use crate::part::{Input, Part};
 pub(crate) struct Work {
     /// Arithmetic per element, in units of a simple f32 operation.
     pub ops: f64,
+    /// Whether `ops` was read off the body, or is a guess.
+    pub known: bool,
     /// Bytes read from input arrays per element.
     pub read: f64,
     /// Bytes written to output arrays per element.
@@ -21,16 +23,13 @@ pub(crate) struct Work {
     pub whole: f64,
 }
 
-/// What a closure is taken to cost, in simple operations per element: nothing can be read off it.
-const CLOSURE_OPS: f64 = 16.0;
-
 impl Work {
     /// Of one call.
     ///
     /// # Errors
     /// Those of compiling the kernel's body.
     pub(crate) fn of(kernel: &Kernel, part: &Part<'_>) -> Result<Self> {
-        let ops = kernel.operations(part)?.unwrap_or(CLOSURE_OPS);
+        let operations = kernel.operations(part)?;
         let (mut read, mut whole) = (0.0, 0.0);
         for input in &part.inputs {
             match input {
@@ -40,7 +39,7 @@ impl Work {
             }
         }
         let written = part.outputs.iter().map(|output| output.ty.size() as f64).sum();
-        Ok(Self { ops, read, written, whole })
+        Ok(Self { ops: operations.count, known: operations.known, read, written, whole })
     }
 }
 

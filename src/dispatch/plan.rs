@@ -58,6 +58,8 @@ impl fmt::Display for Exclusion {
 pub enum Verdict {
     /// It runs the loop.
     Chosen,
+    /// It runs the loop, whose cost is a guess: it starts on the calling thread, and joins the pool once measured to be worth it.
+    ChosenUnknown,
     /// Predicted slower than the chosen one.
     Slower,
     /// Not opened yet: opening costs more than the loops so far would have gained.
@@ -149,6 +151,11 @@ pub(crate) fn plan(question: &Question<'_>) -> Result<Plan, Exclusion> {
         Policy::Only(Backend::Simd) => Backend::Simd,
         Policy::Auto => {
             let mut best = (Backend::Simd, simd);
+            if !work.known && threads.is_some() {
+                // The pool's executor starts every loop on the calling thread and measures it: with a guess for a cost it cannot
+                // lose, and the calling thread alone can.
+                best = (Backend::Threads, simd);
+            }
             for (backend, predicted) in [(Backend::Threads, threads), (Backend::Gpu, gpu)] {
                 if let Some(predicted) = predicted
                     && predicted < best.1 * (1.0 - MARGIN)
@@ -161,6 +168,9 @@ pub(crate) fn plan(question: &Question<'_>) -> Result<Plan, Exclusion> {
     };
 
     let verdict = |this: Backend, excluded: Option<Exclusion>| match (this == backend, excluded) {
+        (true, _) if !work.known && question.policy == Policy::Auto && this == Backend::Threads => {
+            Verdict::ChosenUnknown
+        }
         (true, _) => Verdict::Chosen,
         (false, Some(why)) => Verdict::Excluded(why),
         (false, None) if question.policy != Policy::Auto => Verdict::Excluded(Exclusion::Policy),
@@ -206,8 +216,8 @@ mod tests {
         upload_bytes_per_ns: 12.0,
         download_bytes_per_ns: 10.0,
     };
-    const LIGHT: Work = Work { ops: 2.0, read: 8.0, written: 4.0, whole: 0.0 };
-    const HEAVY: Work = Work { ops: 4_000.0, read: 4.0, written: 4.0, whole: 0.0 };
+    const LIGHT: Work = Work { ops: 2.0, known: true, read: 8.0, written: 4.0, whole: 0.0 };
+    const HEAVY: Work = Work { ops: 4_000.0, known: true, read: 4.0, written: 4.0, whole: 0.0 };
 
     fn ask<'a>(policy: Policy, work: Work, n: usize, gpu: Gpu<'a>) -> Question<'a> {
         Question { policy, work, n, cpu: &CPU, threads: None, gpu }
@@ -222,6 +232,21 @@ mod tests {
         assert_eq!(chosen(HEAVY, 16), Backend::Simd);
         assert_eq!(chosen(HEAVY, 300), Backend::Threads);
         assert_eq!(chosen(HEAVY, 1_000_000), Backend::Gpu);
+    }
+
+    #[test]
+    fn a_guessed_cost_goes_to_the_executor_that_measures() {
+        let guessed = Work { known: false, ..LIGHT };
+        for n in [1, 1_000, 1_000_000] {
+            let plan =
+                plan(&ask(Policy::Auto, guessed, n, Gpu::Unopened)).expect("Auto always has a backend");
+            assert_eq!((plan.backend, plan.entries[2].verdict), (Backend::Threads, Verdict::ChosenUnknown));
+        }
+        let alone = Question {
+            threads: Some(Exclusion::OneThread),
+            ..ask(Policy::Auto, guessed, 1_000, Gpu::Unopened)
+        };
+        assert_eq!(plan(&alone).expect("Auto always has a backend").backend, Backend::Simd);
     }
 
     #[test]

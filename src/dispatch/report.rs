@@ -59,6 +59,9 @@ impl Report {
                     "fastest prediction".to_owned()
                 }
                 Verdict::Chosen => "the only one left".to_owned(),
+                Verdict::ChosenUnknown => {
+                    "the body's cost is a guess: started on this thread, to join the pool when measured worth it".to_owned()
+                }
                 Verdict::Slower => "predicted slower".to_owned(),
                 Verdict::Unopened => "not opened: the loops so far were not worth its start-up".to_owned(),
                 Verdict::Excluded(why) => why.to_string(),

@@ -16,7 +16,7 @@ use crate::kernel::expression;
 use crate::kernel::generate::{Target, generate, whole_binding};
 use crate::kernel::shader::{Binding, Shader};
 use crate::kernel::wgsl::{self, Body, Slot};
-use crate::kernel::{Field, Inner, Kernel, Param, Signature, Takes, stack};
+use crate::kernel::{Field, Inner, Kernel, Operations, Param, Signature, Takes, stack};
 use crate::part::{Bound, Input, Part, Shape};
 use crate::spmd::block::Code;
 use crate::spmd::ir::Program;
@@ -324,8 +324,8 @@ impl Map {
         Ok(start.elapsed())
     }
 
-    /// Operations per element of this call, in units of a simple f32 operation.
-    pub(crate) fn operations(&self, part: &Part<'_>) -> Result<f64> {
+    /// The arithmetic of one element of this call.
+    pub(crate) fn operations(&self, part: &Part<'_>) -> Result<Operations> {
         let variant = self.variant(part.shape())?;
         let words = OnceCell::new();
         let known = |limit| match limit {
@@ -346,6 +346,7 @@ impl Map {
                 _ => None,
             },
         };
-        Ok(variant.cost.counts(&known).operations())
+        let counts = variant.cost.counts(&known);
+        Ok(Operations { count: counts.operations(), known: counts.unbounded == 0 })
     }
 }

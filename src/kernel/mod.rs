@@ -134,6 +134,16 @@ impl Kernel {
     }
 }
 
+/// How much arithmetic one element of a call takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Operations {
+    /// In units of a simple f32 operation.
+    pub count: f64,
+    /// Whether that was read off the body. Otherwise it is a guess: a closure tells nothing, and a loop on computed values goes
+    /// round as often as it likes.
+    pub known: bool,
+}
+
 /// What `dispatch` asks of a kernel before it runs one.
 impl Kernel {
     /// Whether there is a WGSL body: what a GPU can run.
@@ -152,15 +162,16 @@ impl Kernel {
         }
     }
 
-    /// Operations per element of this call of the body that the CPU backends run, in units of a simple f32 operation; `None` for a
-    /// closure, which tells nothing.
+    /// The arithmetic of one element of this call, in the body that the CPU backends run.
     ///
     /// # Errors
     /// Those of compiling the WGSL body.
-    pub(crate) fn operations(&self, part: &Part<'_>) -> Result<Option<f64>> {
+    pub(crate) fn operations(&self, part: &Part<'_>) -> Result<Operations> {
+        /// What a closure is taken to cost.
+        const CLOSURE: Operations = Operations { count: 16.0, known: false };
         match (&self.0.closure, &self.0.wgsl) {
-            (None, Some(map)) => map.operations(part).map(Some),
-            _ => Ok(None),
+            (None, Some(map)) => map.operations(part),
+            _ => Ok(CLOSURE),
         }
     }
 }

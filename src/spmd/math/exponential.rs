@@ -2,8 +2,8 @@
 
 use std::f32::consts::LOG2_E;
 
+use super::double;
 use super::lane::{Double, Float, Int, MAGIC, horner};
-use super::wide;
 
 /// ln 2 in two parts; the first has nine bits, so that small integers times it are exact (Cephes, Moshier 1984).
 const LN2_HIGH: f32 = 0.693_359_4;
@@ -129,8 +129,8 @@ pub(crate) fn pow<F: Float>(x: F, y: F) -> F {
     let (zero, one, infinity) = (x.lit(0.0), x.lit(1.0), x.lit(f32::INFINITY));
     let a = x.abs();
     // 2^±160 is as good as infinity and 0.
-    let exponent = (y.widen() * wide::log2(a.widen())).clamp(-160.0, 160.0);
-    let power = wide::exp2(exponent).narrow();
+    let exponent = (y.widen() * double::log2(a.widen())).clamp(-160.0, 160.0);
+    let power = double::exp2(exponent).narrow();
 
     let (a_zero, a_infinite) = (a.eq(zero), a.eq(infinity));
     let edge = F::select((a_zero & y.lt(zero)) | (a_infinite & zero.lt(y)), infinity, zero);

@@ -1,8 +1,8 @@
 //! sinh, cosh, tanh and their inverses.
 
+use super::double;
 use super::exponential::{exp, exp_times};
 use super::lane::{Double, Float, flip, horner, sign};
-use super::wide;
 
 /// `sinh x`. At most 2 ULP.
 ///
@@ -79,5 +79,5 @@ pub(crate) fn atanh<F: Float>(x: F) -> F {
 /// The natural logarithm, rounded to f32 once.
 #[inline(always)]
 fn ln<D: Double>(x: D) -> D::Float {
-    (wide::log2(x) * x.lit(std::f64::consts::LN_2)).narrow()
+    (double::log2(x) * x.lit(std::f64::consts::LN_2)).narrow()
 }

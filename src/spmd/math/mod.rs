@@ -11,6 +11,7 @@
 //! Not here: what is one instruction everywhere (`sqrt`, `floor`, …), and which operation calls what.
 
 mod convert;
+mod double;
 mod exponential;
 mod hyperbolic;
 mod lane;
@@ -19,7 +20,6 @@ mod scalar;
 pub(crate) mod tests;
 mod trigonometric;
 mod vector;
-mod wide;
 
 pub(crate) use convert::{
     f16_to_f32, f32_to_f16, f32_to_i32, f32_to_u32, frexp_exp, frexp_fract, ldexp, rem,

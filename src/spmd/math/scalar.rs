@@ -161,9 +161,9 @@ impl<const FUSED: bool> Double for ScalarDouble<FUSED> {
     }
     fn split(self) -> (Self, Self) {
         let bits = self.0.to_bits();
-        let biased = bits.wrapping_add(super::wide::ABOVE_SQRT_HALF) >> 52;
-        let exponent = f64::from_bits(biased | super::wide::TWO_52_BITS) - super::wide::TWO_52_AND_BIAS;
-        let mantissa = bits.wrapping_sub(biased << 52).wrapping_add(super::wide::ONE_BITS);
+        let biased = bits.wrapping_add(super::double::ABOVE_SQRT_HALF) >> 52;
+        let exponent = f64::from_bits(biased | super::double::TWO_52_BITS) - super::double::TWO_52_AND_BIAS;
+        let mantissa = bits.wrapping_sub(biased << 52).wrapping_add(super::double::ONE_BITS);
         (Self(exponent), Self(f64::from_bits(mantissa)))
     }
     fn scale(self, magic: Self) -> Self {

@@ -6,8 +6,8 @@ use std::ops::{Add, Div, Mul, Sub};
 use fearless_simd::prelude::*;
 use fearless_simd::{f32x16, f64x8, i32x16, mask32x16, u32x16, u64x8};
 
+use super::double::{ABOVE_SQRT_HALF, ONE_BITS, TWO_52_AND_BIAS, TWO_52_BITS};
 use super::lane::{Double, Float, Int};
-use super::wide::{ABOVE_SQRT_HALF, ONE_BITS, TWO_52_AND_BIAS, TWO_52_BITS};
 
 /// Sixteen f64 lanes, in two halves.
 #[derive(Clone, Copy)]
