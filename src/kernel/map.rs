@@ -282,7 +282,7 @@ impl Variant {
     }
 
     /// Runs at most [`MAX_RUN`] elements.
-    fn run(&self, level: CpuLevel, part: &mut Part<'_>) {
+    pub(crate) fn run(&self, level: CpuLevel, part: &mut Part<'_>) {
         let n = u32::try_from(part.n).expect("at most MAX_RUN elements");
         // Where no parameter is bound to Index, base is unused; where one is, the launch has checked that it fits.
         let words = Shader::words(part, part.start as u32, n);
