@@ -61,11 +61,11 @@ impl Active {
         self.full = false;
     }
 
-    /// Keeps the lanes whose bit `keep(chunk)` has, and calls `left` with those that go.
+    /// Keeps the lanes whose bit `keep(chunk)` has, calls `left` with those that go, and returns whether there were any.
     ///
     /// Chunk by chunk, as the bits were written: a wide read right behind narrow writes waits for all of them.
     #[inline(always)]
-    pub(super) fn keep(&mut self, keep: impl Fn(usize) -> u16, mut left: impl FnMut(usize, u16)) {
+    pub(super) fn keep(&mut self, keep: impl Fn(usize) -> u16, mut left: impl FnMut(usize, u16)) -> bool {
         let (mut len, mut gone) = (0, 0);
         for at in 0..self.len {
             let offset = self.list[at];
@@ -80,6 +80,7 @@ impl Active {
         }
         self.len = len;
         self.full &= gone == 0;
+        gone != 0
     }
 
     /// Whether `bits(chunk)` has an active lane's in any chunk.

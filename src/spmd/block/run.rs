@@ -51,6 +51,7 @@ impl Compiled {
                 active: Active::first(block.min(invocations) as usize),
             },
             lane_sets: &mut arena.lane_sets,
+            departures: 0,
         };
         machine.instrs(0, self.once);
         let mut first = 0;
@@ -114,6 +115,8 @@ struct Machine<'a> {
     compiled: &'a Compiled,
     context: Context,
     lane_sets: &'a mut [Bits],
+    /// Times that lanes left something, since the innermost branch began: none, and all of them come back.
+    departures: u64,
 }
 
 impl Machine<'_> {
@@ -164,25 +167,22 @@ impl Machine<'_> {
             return self.nodes(otherwise);
         }
         let (with, without) = self.context.active.split(bits);
-        if otherwise.is_empty() || without.is_empty() {
-            let entered = std::mem::replace(&mut self.context.active, with);
-            self.nodes(then);
-            if escapes {
-                self.context.active.widen(&without.bits, chunks);
-            } else {
-                self.context.active = entered;
-            }
-            return;
-        }
+        let before = std::mem::replace(&mut self.departures, 0);
         let entered = std::mem::replace(&mut self.context.active, with);
         self.nodes(then);
-        let stayed = std::mem::replace(&mut self.context.active, without);
-        self.nodes(otherwise);
-        if escapes {
+        let stayed = if otherwise.is_empty() || without.is_empty() {
+            without
+        } else {
+            let stayed = std::mem::replace(&mut self.context.active, without);
+            self.nodes(otherwise);
+            stayed
+        };
+        if escapes && self.departures > 0 {
             self.context.active.widen(&stayed.bits, chunks);
         } else {
             self.context.active = entered;
         }
+        self.departures += before;
     }
 
     fn repeat(
@@ -245,19 +245,21 @@ impl Machine<'_> {
                 let lanes = &mut self.lane_sets[set as usize];
                 lanes.iter_mut().zip(self.context.active.bits).for_each(|(set, lanes)| *set |= lanes);
             }
+            self.departures += 1;
             self.context.active.clear();
             return;
         };
         let bits = bits_of(&self.context, cond);
         let flip = if when { u16::MAX } else { 0 };
         let keep = |chunk| bits(chunk) ^ flip;
-        match into {
+        let any = match into {
             Some(set) => {
                 let lanes = &mut self.lane_sets[set as usize];
-                self.context.active.keep(keep, |chunk, left| lanes[chunk % MAX_CHUNKS] |= left);
+                self.context.active.keep(keep, |chunk, left| lanes[chunk % MAX_CHUNKS] |= left)
             }
             None => self.context.active.keep(keep, |_, _| {}),
-        }
+        };
+        self.departures += u64::from(any);
     }
 
     /// A uniform bool.

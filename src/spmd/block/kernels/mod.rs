@@ -263,8 +263,17 @@ target!(
 trait Lane {
     type Vector<S: Simd>: Copy;
 
+    /// Bytes of a chunk.
+    const BYTES: usize;
+
+    /// Where a chunk is in a slot, from its byte offset in a slot of words.
+    #[inline(always)]
+    fn at(offset: usize) -> usize {
+        offset / (CHUNK_BYTES / Self::BYTES)
+    }
+
     /// # Safety
-    /// `slot` has a chunk at byte offset `at` (as of words).
+    /// `slot` has a chunk at `at`.
     unsafe fn load<S: Simd>(simd: S, slot: *const u8, at: usize) -> Self::Vector<S>;
 
     /// # Safety
@@ -278,6 +287,7 @@ macro_rules! word_lane {
 
         impl Lane for $name {
             type Vector<S: Simd> = $vector<S>;
+            const BYTES: usize = CHUNK_BYTES;
 
             #[inline(always)]
             unsafe fn load<S: Simd>(simd: S, slot: *const u8, at: usize) -> $vector<S> {
@@ -305,6 +315,7 @@ struct B;
 
 impl Lane for B {
     type Vector<S: Simd> = mask32x16<S>;
+    const BYTES: usize = P::BYTES;
 
     #[inline(always)]
     unsafe fn load<S: Simd>(simd: S, slot: *const u8, at: usize) -> mask32x16<S> {
@@ -324,17 +335,18 @@ struct P;
 
 impl Lane for P {
     type Vector<S: Simd> = u16;
+    const BYTES: usize = 2;
 
     #[inline(always)]
     unsafe fn load<S: Simd>(_: S, slot: *const u8, at: usize) -> u16 {
-        // SAFETY: the caller's: 2 bytes of bits for every 64 of words.
-        unsafe { slot.add(at / 32).cast::<u16>().read() }
+        // SAFETY: the caller's.
+        unsafe { slot.add(at).cast::<u16>().read() }
     }
 
     #[inline(always)]
     unsafe fn store<S: Simd>(vector: u16, slot: *mut u8, at: usize) {
         // SAFETY: the caller's.
-        unsafe { slot.add(at / 32).cast::<u16>().write(vector) }
+        unsafe { slot.add(at).cast::<u16>().write(vector) }
     }
 }
 
@@ -364,20 +376,18 @@ const HEAVY: bool = false;
 /// Chunks per turn of an unrolled loop.
 const TURN: usize = 4;
 
-/// Splits a list into a run of neighbouring chunks at its start, whole [`TURN`]s of them, and the rest.
+/// Splits a list into neighbouring chunks at its start (the offset of the first, and how many whole [`TURN`]s) and the rest.
 #[inline(always)]
-fn neighbours(list: &[u16]) -> (std::ops::Range<usize>, &[u16]) {
-    let turns = list.len() / TURN * TURN;
-    if turns == 0 {
-        return (0..0, list);
+fn neighbours(list: &[u16]) -> (usize, usize, &[u16]) {
+    let (whole, rest) = list.split_at(list.len() / TURN * TURN);
+    if let ([first, ..], [.., last]) = (whole, whole) {
+        let first = usize::from(*first);
+        // Lists ascend, so the ends say whether there are gaps.
+        if usize::from(*last) - first == (whole.len() - 1) * CHUNK_BYTES {
+            return (first, whole.len() / TURN, rest);
+        }
     }
-    let (first, last) = (usize::from(list[0]), usize::from(list[turns - 1]));
-    // Lists ascend, so the ends say whether there are gaps.
-    if last - first == (turns - 1) * CHUNK_BYTES {
-        (first..last + CHUNK_BYTES, &list[turns..])
-    } else {
-        (0..0, list)
-    }
+    (0, 0, list)
 }
 
 /// `dst = f(a)`, chunk by chunk.
@@ -396,17 +406,21 @@ unsafe fn map1<S: Simd, A: Lane, R: Lane, const UNROLL: bool>(
     unsafe {
         let (a, a_varies) = instr.arg(context, 0);
         let dst = instr.dst(context);
-        let (run, rest) = if UNROLL { neighbours(list) } else { (0..0, list) };
-        let a_step = CHUNK_BYTES & a_varies;
-        for at in run.step_by(TURN * CHUNK_BYTES) {
-            let a_at = at & a_varies;
-            for chunk in 0..TURN {
-                R::store(f(A::load(simd, a, a_at + chunk * a_step)), dst, at + chunk * CHUNK_BYTES);
+        let (first, turns, rest) = if UNROLL { neighbours(list) } else { (0, 0, list) };
+        let (a_step, mut a_run) = (A::BYTES & a_varies, a.add(A::at(first) & a_varies));
+        let mut dst_run = dst.add(R::at(first));
+        for _ in 0..turns {
+            // Pointers that advance: masked offsets for four chunks at once need more registers than there are.
+            for _ in 0..TURN / 2 {
+                R::store(f(A::load(simd, a_run, 0)), dst_run, 0);
+                R::store(f(A::load(simd, a_run, a_step)), dst_run, R::BYTES);
+                a_run = a_run.add(2 * a_step);
+                dst_run = dst_run.add(2 * R::BYTES);
             }
         }
         for &at in rest {
             let at = usize::from(at);
-            R::store(f(A::load(simd, a, at & a_varies)), dst, at);
+            R::store(f(A::load(simd, a, A::at(at) & a_varies)), dst, R::at(at));
         }
     }
 }
@@ -428,23 +442,27 @@ unsafe fn map2<S: Simd, A: Lane, B: Lane, R: Lane, const UNROLL: bool>(
         let (a, a_varies) = instr.arg(context, 0);
         let (b, b_varies) = instr.arg(context, 1);
         let dst = instr.dst(context);
-        let (run, rest) = if UNROLL { neighbours(list) } else { (0..0, list) };
-        let a_step = CHUNK_BYTES & a_varies;
-        let b_step = CHUNK_BYTES & b_varies;
-        for at in run.step_by(TURN * CHUNK_BYTES) {
-            let a_at = at & a_varies;
-            let b_at = at & b_varies;
-            for chunk in 0..TURN {
-                R::store(
-                    f(A::load(simd, a, a_at + chunk * a_step), B::load(simd, b, b_at + chunk * b_step)),
-                    dst,
-                    at + chunk * CHUNK_BYTES,
-                );
+        let (first, turns, rest) = if UNROLL { neighbours(list) } else { (0, 0, list) };
+        let (a_step, mut a_run) = (A::BYTES & a_varies, a.add(A::at(first) & a_varies));
+        let (b_step, mut b_run) = (B::BYTES & b_varies, b.add(B::at(first) & b_varies));
+        let mut dst_run = dst.add(R::at(first));
+        for _ in 0..turns {
+            // Pointers that advance: masked offsets for four chunks at once need more registers than there are.
+            for _ in 0..TURN / 2 {
+                R::store(f(A::load(simd, a_run, 0), B::load(simd, b_run, 0)), dst_run, 0);
+                R::store(f(A::load(simd, a_run, a_step), B::load(simd, b_run, b_step)), dst_run, R::BYTES);
+                a_run = a_run.add(2 * a_step);
+                b_run = b_run.add(2 * b_step);
+                dst_run = dst_run.add(2 * R::BYTES);
             }
         }
         for &at in rest {
             let at = usize::from(at);
-            R::store(f(A::load(simd, a, at & a_varies), B::load(simd, b, at & b_varies)), dst, at);
+            R::store(
+                f(A::load(simd, a, A::at(at) & a_varies), B::load(simd, b, B::at(at) & b_varies)),
+                dst,
+                R::at(at),
+            );
         }
     }
 }
@@ -467,36 +485,44 @@ unsafe fn map3<S: Simd, A: Lane, B: Lane, C: Lane, R: Lane, const UNROLL: bool>(
         let (b, b_varies) = instr.arg(context, 1);
         let (c, c_varies) = instr.arg(context, 2);
         let dst = instr.dst(context);
-        let (run, rest) = if UNROLL { neighbours(list) } else { (0..0, list) };
-        let a_step = CHUNK_BYTES & a_varies;
-        let b_step = CHUNK_BYTES & b_varies;
-        let c_step = CHUNK_BYTES & c_varies;
-        for at in run.step_by(TURN * CHUNK_BYTES) {
-            let a_at = at & a_varies;
-            let b_at = at & b_varies;
-            let c_at = at & c_varies;
-            for chunk in 0..TURN {
+        let (first, turns, rest) = if UNROLL { neighbours(list) } else { (0, 0, list) };
+        let (a_step, mut a_run) = (A::BYTES & a_varies, a.add(A::at(first) & a_varies));
+        let (b_step, mut b_run) = (B::BYTES & b_varies, b.add(B::at(first) & b_varies));
+        let (c_step, mut c_run) = (C::BYTES & c_varies, c.add(C::at(first) & c_varies));
+        let mut dst_run = dst.add(R::at(first));
+        for _ in 0..turns {
+            // Pointers that advance: masked offsets for four chunks at once need more registers than there are.
+            for _ in 0..TURN / 2 {
+                R::store(
+                    f(A::load(simd, a_run, 0), B::load(simd, b_run, 0), C::load(simd, c_run, 0)),
+                    dst_run,
+                    0,
+                );
                 R::store(
                     f(
-                        A::load(simd, a, a_at + chunk * a_step),
-                        B::load(simd, b, b_at + chunk * b_step),
-                        C::load(simd, c, c_at + chunk * c_step),
+                        A::load(simd, a_run, a_step),
+                        B::load(simd, b_run, b_step),
+                        C::load(simd, c_run, c_step),
                     ),
-                    dst,
-                    at + chunk * CHUNK_BYTES,
+                    dst_run,
+                    R::BYTES,
                 );
+                a_run = a_run.add(2 * a_step);
+                b_run = b_run.add(2 * b_step);
+                c_run = c_run.add(2 * c_step);
+                dst_run = dst_run.add(2 * R::BYTES);
             }
         }
         for &at in rest {
             let at = usize::from(at);
             R::store(
                 f(
-                    A::load(simd, a, at & a_varies),
-                    B::load(simd, b, at & b_varies),
-                    C::load(simd, c, at & c_varies),
+                    A::load(simd, a, A::at(at) & a_varies),
+                    B::load(simd, b, B::at(at) & b_varies),
+                    C::load(simd, c, C::at(at) & c_varies),
                 ),
                 dst,
-                at,
+                R::at(at),
             );
         }
     }
@@ -520,7 +546,8 @@ unsafe fn update<S: Simd, A: Lane>(
         let dst = instr.dst(context);
         for &at in list {
             let at = usize::from(at);
-            A::store(f(at, A::load(simd, dst, at), A::load(simd, a, at & a_varies)), dst, at);
+            let (old, new) = (A::load(simd, dst, A::at(at)), A::load(simd, a, A::at(at) & a_varies));
+            A::store(f(at, old, new), dst, A::at(at));
         }
     }
 }
