@@ -29,4 +29,4 @@ pub use exec::gpu::{AdapterFact, adapters};
 pub use exec::threads::pool_threads;
 pub use kernel::{Chunk, ChunkBuilder, Field, Kernel, Param, Signature, Takes};
 pub use launch::{Arg, Args, IntoArg, IntoArgs, IntoOutput, IntoOutputs, OutputArg, OutputArgs};
-pub use part::Index;
+pub use part::{Index, Progress};

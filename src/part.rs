@@ -4,6 +4,8 @@
 //! by construction, with no `unsafe`. Parts hold bytes and element types: the types of the caller were checked in `launch`.
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use smallvec::SmallVec;
 
@@ -39,6 +41,29 @@ pub(crate) type Inputs<'a> = SmallVec<[Input<'a>; 8]>;
 /// Outputs of a part; up to this many need no allocation.
 pub(crate) type Outputs<'a> = SmallVec<[Output<'a>; 4]>;
 
+/// How many elements of a running loop are done: counted as pieces complete, readable from any thread.
+///
+/// Made by the caller and given to [`Dispatcher::with_progress`](crate::Dispatcher::with_progress); clones share the count. A loop
+/// adds its elements to what earlier loops of the dispatcher have counted.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<AtomicUsize>);
+
+impl Progress {
+    /// Nothing done.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Elements done.
+    pub fn done(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self, elements: usize) {
+        self.0.fetch_add(elements, Ordering::Relaxed);
+    }
+}
+
 /// Elements `start .. start + n` of a launch, with their slices of the arrays.
 #[derive(Debug)]
 pub(crate) struct Part<'a> {
@@ -50,6 +75,8 @@ pub(crate) struct Part<'a> {
     pub inputs: Inputs<'a>,
     /// In the order of the signature.
     pub outputs: Outputs<'a>,
+    /// Where to count finished elements, if anybody asked.
+    pub progress: Option<Progress>,
 }
 
 impl<'a> Part<'a> {
@@ -79,12 +106,19 @@ impl<'a> Part<'a> {
             high_out.push(Output { data: b, ty });
         }
         (
-            Self { start: self.start, n: at, inputs: low, outputs: low_out },
-            Self { start: self.start + at, n: self.n - at, inputs: high, outputs: high_out },
+            Self { start: self.start, n: at, inputs: low, outputs: low_out, progress: self.progress.clone() },
+            Self {
+                start: self.start + at,
+                n: self.n - at,
+                inputs: high,
+                outputs: high_out,
+                progress: self.progress,
+            },
         )
     }
 
-    /// Elements `range` of this part (counted from its first element), borrowed: for running it slice by slice, or again.
+    /// Elements `range` of this part (counted from its first element), borrowed: for running it slice by slice, or again. Whoever
+    /// slices counts the progress.
     ///
     /// # Panics
     /// If `range` is not within `0..n`.
@@ -108,7 +142,7 @@ impl<'a> Part<'a> {
             .iter_mut()
             .map(|output| Output { data: &mut output.data[bytes(output.ty)], ty: output.ty })
             .collect();
-        Part { start: self.start + range.start, n: range.len(), inputs, outputs }
+        Part { start: self.start + range.start, n: range.len(), inputs, outputs, progress: None }
     }
 
     /// How each parameter is bound.
@@ -183,7 +217,8 @@ mod tests {
             Output { data: bytemuck::cast_slice_mut(out), ty: f32::TYPE },
             Output { data: bytemuck::cast_slice_mut(wide), ty: f64::TYPE },
         ];
-        Part { start: 100, n, inputs: inputs.into_iter().collect(), outputs: outputs.into_iter().collect() }
+        let (inputs, outputs) = (inputs.into_iter().collect(), outputs.into_iter().collect());
+        Part { start: 100, n, inputs, outputs, progress: None }
     }
 
     fn fill(part: &mut Part<'_>) {

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use clap::Args as ClapArgs;
 use forall::{
-    Args, Backend, Dispatcher, ElementType, Kernel, OutputArg, OutputArgs, Policy, Report, Scalar, Signature,
-    Takes, Verdict,
+    Args, Backend, Dispatcher, ElementType, Kernel, OutputArg, OutputArgs, Policy, Progress, Report, Scalar,
+    Signature, Takes, Verdict,
 };
 use serde_json::json;
 
@@ -129,8 +129,9 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
     }
     let opened = Instant::now();
 
-    let report = progress::watch(&format!("running {}", signature.name), || {
-        dispatch(&kernel, &bound, &mut buffers, options.backend)
+    let done = Progress::new();
+    let report = progress::count(&signature.name, n, &done, || {
+        dispatch(&kernel, &bound, &mut buffers, options.backend, done.clone())
     })?;
     let ran = Instant::now();
 
@@ -380,6 +381,7 @@ fn dispatch(
     bound: &[Bound<'_>],
     outputs: &mut [Buffer],
     policy: Option<Policy>,
+    progress: Progress,
 ) -> Result<Report, Failure> {
     let signature = kernel.signature();
     let args = bound.iter().fold(Args::new(), |args, bound| args.push(bound.arg()));
@@ -387,14 +389,14 @@ fn dispatch(
         all.push(OutputArg::array(buffer.bytes_mut(), field.ty))
     });
     let dispatcher = policy.map_or_else(Dispatcher::new, |policy| Dispatcher::new().with_policy(policy));
-    Ok(dispatcher.run(kernel, args, outputs)?)
+    Ok(dispatcher.with_progress(progress).run(kernel, args, outputs)?)
 }
 
 fn report_json(report: &Report) -> serde_json::Value {
     let backends: Vec<_> = (report.plan().entries.iter())
         .map(|entry| {
             let (verdict, reason) = match entry.verdict {
-                Verdict::Chosen => ("chosen", None),
+                Verdict::Chosen | Verdict::ChosenUnknown => ("chosen", None),
                 Verdict::Slower => ("slower", None),
                 Verdict::Unopened => ("unopened", None),
                 Verdict::Excluded(why) => ("excluded", Some(why.to_string())),

@@ -13,7 +13,7 @@ use crate::exec::threads::Threads;
 use crate::exec::{Times, simd};
 use crate::kernel::Kernel;
 use crate::launch::{self, IntoArgs, IntoOutputs};
-use crate::part::Part;
+use crate::part::{Part, Progress};
 
 /// Runs loops on the backend that should finish first, and says why.
 ///
@@ -37,6 +37,7 @@ use crate::part::Part;
 #[derive(Debug, Default)]
 pub struct Dispatcher {
     policy: Option<Policy>,
+    progress: Option<Progress>,
 }
 
 /// Nanoseconds that the loops of this process have spent on the CPU so far.
@@ -53,7 +54,14 @@ impl Dispatcher {
     /// The same with a policy of its own, whatever the environment says.
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
-        Self { policy: Some(policy) }
+        Self { policy: Some(policy), ..self }
+    }
+
+    /// The same, counting the elements that its loops have done in `progress` while they run. Loops in pieces for that are a
+    /// little slower on one thread.
+    #[must_use]
+    pub fn with_progress(self, progress: Progress) -> Self {
+        Self { progress: Some(progress), ..self }
     }
 
     /// The policy in force.
@@ -91,7 +99,8 @@ impl Dispatcher {
         args: impl IntoArgs<'a>,
         outputs: impl IntoOutputs<'b>,
     ) -> Result<Report> {
-        let part = launch::check(kernel.signature(), args.into_args(), outputs.into_outputs())?;
+        let mut part = launch::check(kernel.signature(), args.into_args(), outputs.into_outputs())?;
+        part.progress.clone_from(&self.progress);
         let (plan, compile) = self.decide(kernel, &part)?;
         self.execute(kernel, part, plan, compile)
     }
@@ -305,5 +314,40 @@ mod gpu {
 
     pub(super) fn look(_: &Kernel, _: Policy, _: bool, _: f64) -> NotBuilt {
         NotBuilt
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::part::Index;
+
+    #[test]
+    fn progress_counts_every_element_once() {
+        let kernel = Kernel::map("fn twice(i: u32) -> u32 { return 2u * i; }").expect("valid WGSL");
+        for backend in [Backend::Simd, Backend::Threads] {
+            for n in [0, 1, 1023, 1024, 1025, 100_003] {
+                let progress = Progress::new();
+                let forall =
+                    Dispatcher::new().with_policy(Policy::Only(backend)).with_progress(progress.clone());
+                let mut out = vec![u32::MAX; n];
+                forall.run(&kernel, Index, &mut out).expect("a valid call");
+                assert_eq!(progress.done(), n, "{backend}");
+                assert!(out.iter().zip(0..).all(|(&x, i)| x == 2 * i), "{backend}, n = {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_gpu_refuses_a_closure_and_writes_nothing() {
+        // Without a GPU and without a body for one, `Only` is an error and the output is untouched.
+        let closure = Kernel::scalar("half", |x: f64| x / 2.0);
+        let mut out = [f64::NAN; 2];
+        let error = Dispatcher::new()
+            .with_policy(Policy::Only(Backend::Gpu))
+            .run(&closure, &[1.0_f64, 2.0], &mut out)
+            .expect_err("a closure runs on no GPU");
+        assert!(matches!(error, Error::Unavailable { backend: Backend::Gpu, .. }), "{error}");
+        assert!(out.iter().all(|x| x.is_nan()));
     }
 }

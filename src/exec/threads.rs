@@ -102,7 +102,7 @@ impl Threads {
     /// If a closure body does, after every piece that is under way has ended. The pool stays usable.
     pub(crate) fn run(&self, kernel: &Kernel, part: Part<'_>) -> Result<()> {
         if part.n <= STEP || Self::inside() || self.count() == 1 {
-            return kernel.run(part);
+            return counted(kernel, part);
         }
         let n = part.n;
         let mut rest = part;
@@ -110,7 +110,7 @@ impl Threads {
         while probe < rest.n {
             let (head, tail) = rest.split_at(probe);
             let begun = Instant::now();
-            kernel.run(head)?;
+            counted(kernel, head)?;
             let taken = begun.elapsed();
             rest = tail;
             let left = taken.mul_f64(rest.n as f64 / probe as f64);
@@ -120,7 +120,7 @@ impl Threads {
             }
             probe *= 4;
         }
-        kernel.run(rest)
+        counted(kernel, rest)
     }
 
     /// Runs `part` in the pool, in pieces of at most `piece` elements.
@@ -140,10 +140,20 @@ fn piece(taken: Duration, probe: usize, n: usize, threads: usize) -> usize {
     piece.next_multiple_of(unit).max(unit)
 }
 
+/// Runs a part on the calling thread and counts its elements.
+fn counted(kernel: &Kernel, mut part: Part<'_>) -> Result<()> {
+    let (n, progress) = (part.n, part.progress.take());
+    kernel.run(part)?;
+    if let Some(progress) = progress {
+        progress.add(n);
+    }
+    Ok(())
+}
+
 /// The part, in halves of halves, each a whole number of pieces but the last.
 fn halves(kernel: &Kernel, part: Part<'_>, piece: usize) -> Result<()> {
     if part.n <= piece {
-        return kernel.run(part);
+        return counted(kernel, part);
     }
     let pieces = part.n.div_ceil(piece);
     let (low, high) = part.split_at(pieces / 2 * piece);

@@ -88,7 +88,7 @@ pub(crate) fn run(
         while runner.in_flight.len() >= IN_FLIGHT
             || (runner.pipeline.pace.get().is_none() && !runner.in_flight.is_empty())
         {
-            done.push(runner.finish(&mut times)?);
+            done.push(finished(runner.finish(&mut times)?, part));
         }
         let n = slices::next(
             &bounds,
@@ -108,7 +108,7 @@ pub(crate) fn run(
         }
     }
     while !runner.in_flight.is_empty() {
-        done.push(runner.finish(&mut times)?);
+        done.push(finished(runner.finish(&mut times)?, part));
     }
     if let Some(message) = device.take_uncaptured() {
         return Err(device.failure("run", message, false).into());
@@ -122,6 +122,14 @@ pub(crate) fn run(
         device.pool.give(Kind::Input, buffer);
     }
     Ok(times)
+}
+
+/// Counts a slice.
+fn finished(slice: Done, part: &Part<'_>) -> Done {
+    if let Some(progress) = &part.progress {
+        progress.add(slice.n);
+    }
+    slice
 }
 
 /// Takes the GPU's copies out of the time that was spent waiting, where its own clock told how long the shader was running.

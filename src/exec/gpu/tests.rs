@@ -96,7 +96,8 @@ fn part<'a, const I: usize, const O: usize>(
     inputs: [Input<'a>; I],
     outputs: [Output<'a>; O],
 ) -> Part<'a> {
-    Part { start, n, inputs: inputs.into_iter().collect(), outputs: outputs.into_iter().collect() }
+    let (inputs, outputs) = (inputs.into_iter().collect(), outputs.into_iter().collect());
+    Part { start, n, inputs, outputs, progress: None }
 }
 
 /// Runs a part and lets go of the arrays.
