@@ -78,13 +78,15 @@ fn set(block: &mut Block, var: Var, value: Value) {
     block.push(Stmt::Set { var, value, masked: true });
 }
 
-/// Runs on every level, before and after classification, and compares all buffers with the oracle's, canaries too.
+/// Runs on every level, as it is, classified and optimised, and compares all buffers with the oracle's, canaries too.
 ///
 /// `inputs` are the read-only buffers in order; every writable one gets `words` poisoned words.
 fn check(program: &Program, inputs: &[&[u32]], words: usize, invocations: u32) {
     program.verify().unwrap_or_else(|rule| panic!("{rule}"));
     let mut classified = program.clone();
     crate::spmd::passes::classify(&mut classified);
+    let mut optimised = program.clone();
+    crate::spmd::passes::optimise(&mut optimised);
     for level in CpuLevel::available() {
         let outputs = |run: &dyn Fn(&mut [BufferData<'_>])| {
             let writable = program.buffers.iter().filter(|buffer| buffer.writable).count();
@@ -105,7 +107,7 @@ fn check(program: &Program, inputs: &[&[u32]], words: usize, invocations: u32) {
         let expected = outputs(&|buffers| {
             oracle::run_limited(program, buffers, invocations, fusion(level), u64::MAX).unwrap();
         });
-        for program in [program, &classified] {
+        for program in [program, &classified, &optimised] {
             let code = Code::compile(program, level);
             let got = outputs(&|buffers| code.run(buffers, invocations));
             for (at, (got, expected)) in got.iter().zip(&expected).enumerate() {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::spmd::passes::classify;
+use crate::spmd::passes::{classify, optimise};
 use crate::spmd::testing::{Random, outcome, same};
 
 proptest! {
@@ -13,7 +13,7 @@ proptest! {
     fn random_programs_give_the_oracles_bits(
         bytes in prop::collection::vec(any::<u8>(), 0..1200),
         invocations in prop::sample::select(vec![1_u32, 16, 41, 513, 1100]),
-        classified in any::<bool>(),
+        passes in prop::sample::select(vec![None, Some(classify as fn(&mut Program)), Some(optimise)]),
     ) {
         let mut program = Random::program(&bytes);
         let mut expected = [Fusion::Fused, Fusion::Split].map(|fusion| {
@@ -21,8 +21,8 @@ proptest! {
                 oracle::run_limited(program, buffers, n, fusion, u64::MAX).unwrap();
             })
         });
-        if classified {
-            classify(&mut program);
+        if let Some(passes) = passes {
+            passes(&mut program);
         }
         for level in CpuLevel::available() {
             let code = Code::compile(&program, level);
