@@ -7,10 +7,14 @@
 use super::simplify::leaves;
 use crate::spmd::ir::{Block, Label, Program, Stmt};
 
+/// How deep an early exit may still become another arm: a thousand of them must not make a thousand levels, which every
+/// walk over a program climbs on the stack.
+const DEEPEST: u32 = 24;
+
 /// Runs the pass.
 pub(super) fn jumps(program: &mut Program) {
     let body = std::mem::take(&mut program.body);
-    program.body = block(body, &[Tail::Return]);
+    program.body = block(body, &[Tail::Return], 0);
 }
 
 /// A jump that does what reaching the end of the block does.
@@ -42,7 +46,8 @@ fn jumps_away(block: &Block) -> bool {
     block.last().and_then(Tail::of).is_some()
 }
 
-fn block(stmts: Block, tail: &[Tail]) -> Block {
+fn block(stmts: Block, tail: &[Tail], depth: u32) -> Block {
+    let inside = depth + 1;
     let mut out = Vec::with_capacity(stmts.len());
     // Backwards.
     let mut rest = stmts;
@@ -54,7 +59,7 @@ fn block(stmts: Block, tail: &[Tail]) -> Block {
             Stmt::If { cond, mut then, mut otherwise } => {
                 let mut here = here;
                 let (one, two) = (exits(&then, tail), exits(&otherwise, tail));
-                if !last && (one || two) {
+                if !last && (one || two) && depth < DEEPEST {
                     here = tail;
                     let other = if one { &mut otherwise } else { &mut then };
                     let rest = rest.drain(..).rev();
@@ -62,16 +67,20 @@ fn block(stmts: Block, tail: &[Tail]) -> Block {
                         other.extend(rest);
                     }
                 }
-                out.push(Stmt::If { cond, then: block(then, here), otherwise: block(otherwise, here) });
+                out.push(Stmt::If {
+                    cond,
+                    then: block(then, here, inside),
+                    otherwise: block(otherwise, here, inside),
+                });
             }
             Stmt::Loop { label, body, continuing, break_if } => {
-                let body = block(body, &[Tail::Continue(label)]);
-                out.push(Stmt::Loop { label, body, continuing: block(continuing, &[]), break_if });
+                let body = block(body, &[Tail::Continue(label)], inside);
+                out.push(Stmt::Loop { label, body, continuing: block(continuing, &[], inside), break_if });
             }
             Stmt::Scope { label, body } => {
                 let mut inner = here.to_vec();
                 inner.push(Tail::Break(label));
-                let mut body = block(body, &inner);
+                let mut body = block(body, &inner, inside);
                 if leaves(&body, label) {
                     out.push(Stmt::Scope { label, body });
                 } else {
