@@ -9,15 +9,12 @@ fn collatz(start: u32) -> u32 {
     var n = start;
     var steps = 0u;
     while n != 1u {
-        if n % 2u == 0u {
-            n = n / 2u;
-        } else {
-            // The largest n for which 3n + 1 is still a u32.
-            if n > 1431655764u {
-                return 0xffffffffu;
-            }
-            n = 3u * n + 1u;
+        let odd = n % 2u == 1u;
+        // The largest n for which 3n + 1 is still a u32.
+        if odd && n > 1431655764u {
+            return 0xffffffffu;
         }
+        n = select(n / 2u, 3u * n + 1u, odd);
         steps++;
     }
     return steps;

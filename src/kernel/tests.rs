@@ -283,37 +283,3 @@ fn dump_shows_the_shader_and_the_program() {
     let dump = map("fn twice(x: f32) -> f32 { return 2.0 * x; }").dump();
     assert!(dump.contains("fn twice") && dump.contains("@compute") && dump.contains("forall_out0"), "{dump}");
 }
-
-/// Not a test of correctness: `cargo test --release -- --ignored --nocapture launch_cost`.
-#[test]
-#[ignore = "a measurement"]
-fn launch_cost() {
-    let kernel = map(include_str!("../../shaders/saxpy.wgsl"));
-    let (x, y, mut out) = (ramp(16), ramp(16), vec![0.0_f32; 16]);
-    // The least of many short runs, because other processes share the machine.
-    let least = |what: &str, once: &mut dyn FnMut()| {
-        let nanoseconds = (0..200).map(|_| {
-            let start = std::time::Instant::now();
-            (0..1000).for_each(|_| once());
-            start.elapsed().as_nanos() as f64 / 1e3
-        });
-        println!("{:7.0} ns {what}", nanoseconds.fold(f64::INFINITY, f64::min));
-    };
-    least("checks", &mut || {
-        let part = check(kernel.signature(), (2.0_f32, &x, &y).into_args(), (&mut out).into_outputs());
-        std::hint::black_box(part.expect("a right call"));
-    });
-    least("checks and run", &mut || {
-        let part = check(kernel.signature(), (2.0_f32, &x, &y).into_args(), (&mut out).into_outputs());
-        kernel.run(part.expect("a right call")).expect("runs");
-    });
-    let map = kernel.0.wgsl.as_ref().expect("a WGSL kernel");
-    let mut part =
-        check(kernel.signature(), (2.0_f32, &x, &y).into_args(), (&mut out).into_outputs()).expect("right");
-    let shape = part.shape();
-    least("finding the variant", &mut || {
-        std::hint::black_box(map.variant(std::hint::black_box(shape)).expect("compiled"));
-    });
-    let variant = map.variant(shape).expect("compiled");
-    least("run of a variant", &mut || variant.run(CpuLevel::detected(), &mut part));
-}
