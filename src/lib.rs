@@ -1,21 +1,14 @@
 //! forall: a numeric loop, written once, on GPU, SIMD lanes or threads.
 
 mod backend;
-#[allow(dead_code, reason = "under construction")]
 mod cpu;
-#[allow(dead_code, reason = "under construction")]
 mod dispatch;
 mod element;
 mod error;
-#[allow(dead_code, reason = "under construction")]
 mod exec;
-#[allow(dead_code, reason = "under construction")]
 mod kernel;
-#[allow(dead_code, reason = "under construction")]
 mod launch;
-#[allow(dead_code, reason = "under construction")]
 mod part;
-#[allow(dead_code, reason = "under construction")]
 mod spmd;
 
 pub use backend::{Backend, Policy, UnknownBackend};

@@ -9,6 +9,10 @@ use crate::backend::{Backend, Policy};
 
 /// What is known about the GPU when a loop is planned.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(feature = "gpu"),
+    allow(dead_code, reason = "a build without the gpu feature has none to open")
+)]
 pub(crate) enum Gpu<'a> {
     /// Open and measured.
     Ready(&'a GpuFacts),

@@ -74,6 +74,7 @@ impl Kernel {
     }
 
     /// The compute shader for a GPU; `None` for a kernel without a WGSL body.
+    #[cfg(feature = "gpu")]
     pub(crate) fn shader(&self, shape: Shape) -> Result<Option<&Shader>> {
         self.0.wgsl.as_ref().map(|map| map.shader(shape)).transpose()
     }
@@ -118,6 +119,7 @@ pub(crate) struct Variant {
     buffers: Vec<Binding>,
     /// By CPU level, compiled when first used: every launch uses the detected one, tests the others.
     codes: [OnceLock<Code>; LEVELS],
+    #[cfg(any(feature = "gpu", test))]
     shader: OnceLock<Shader>,
     /// Variants are a list that only grows, so that finding one takes no lock.
     next: OnceLock<Box<Variant>>,
@@ -144,6 +146,7 @@ impl Map {
     }
 
     /// The compute shader for a GPU. Made at the first call for each shape.
+    #[cfg(any(feature = "gpu", test))]
     pub(crate) fn shader(&self, shape: Shape) -> Result<&Shader> {
         let variant = self.variant(shape)?;
         Ok(variant.shader.get_or_init(|| {
@@ -234,6 +237,7 @@ impl Map {
             program,
             buffers,
             codes: Default::default(),
+            #[cfg(any(feature = "gpu", test))]
             shader: OnceLock::new(),
             next: OnceLock::new(),
         })

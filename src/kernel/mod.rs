@@ -147,6 +147,7 @@ pub(crate) struct Operations {
 /// What `dispatch` asks of a kernel before it runs one.
 impl Kernel {
     /// Whether there is a WGSL body: what a GPU can run.
+    #[cfg(feature = "gpu")]
     pub(crate) fn has_wgsl(&self) -> bool {
         self.0.wgsl.is_some()
     }

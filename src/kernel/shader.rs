@@ -16,6 +16,7 @@ pub(crate) const WORKGROUP: u32 = 256;
 /// (65,535 workgroups is the most that one dimension takes), so the element of an invocation is `id.y * ROW + id.x`.
 ///
 /// A constant and not `num_workgroups`, which wgpu's DX12 back end reports only with indirect validation turned on.
+#[cfg(feature = "gpu")]
 pub(crate) const ROW: u32 = 1 << 23;
 
 /// The first lines of the entry point on a GPU, with `global_invocation_id` in `forall_id` and the words in `forall_words`:
@@ -42,6 +43,7 @@ pub(crate) enum Binding {
 
 /// A generated compute shader.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "only a GPU takes the shader as such"))]
 pub(crate) struct Shader {
     /// WGSL, with one entry point and [`GPU_PRELUDE`] in it.
     pub text: Arc<str>,

@@ -11,6 +11,7 @@ pub(crate) enum BufferData<'a> {
     Write(&'a mut [u32]),
 }
 
+#[cfg(test)]
 impl BufferData<'_> {
     /// The words as they are now.
     pub(crate) fn words(&self) -> &[u32] {

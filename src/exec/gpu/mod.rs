@@ -88,6 +88,7 @@ struct Closed {
 
 impl Gpu {
     /// A GPU of one's own. Touches no hardware.
+    #[cfg(test)]
     pub(crate) fn new(options: GpuOptions) -> Self {
         Self { options, state: Mutex::default() }
     }

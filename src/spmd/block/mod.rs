@@ -51,11 +51,6 @@ impl Code {
         self.compiled.run(buffers, invocations);
     }
 
-    /// The level it was compiled for.
-    pub(crate) fn level(&self) -> CpuLevel {
-        self.level
-    }
-
     /// Invocations of a full block.
     pub(crate) fn block_lanes(&self) -> usize {
         self.compiled.chunks * super::ir::LANES

@@ -14,7 +14,6 @@ pub(super) fn sweep(program: &mut Program) {
 fn sweep_once(program: &mut Program) -> bool {
     let live = Live::of(program);
     let mut mark = Mark {
-        program,
         live_sets: &live.sets,
         next_set: 0,
         ops: vec![None; program.values.len()],
@@ -44,7 +43,6 @@ struct Nest {
 }
 
 struct Mark<'a> {
-    program: &'a Program,
     live_sets: &'a [bool],
     next_set: usize,
     ops: Vec<Option<Op>>,
