@@ -19,7 +19,7 @@ pub(crate) mod shader;
 mod source;
 mod stack;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod validity;
 mod wgsl;
 

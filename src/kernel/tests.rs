@@ -1,12 +1,15 @@
 //! Generated shaders are valid for every way of binding the parameters, and errors point into the user's text.
 
+mod levels;
+pub(crate) mod slicing;
+
 use crate::cpu::CpuLevel;
 use crate::error::Error;
 use crate::kernel::source::Source;
 use crate::kernel::wgsl;
 use crate::kernel::{Kernel, Takes};
-use crate::launch::{Arg, IntoArg, IntoArgs, IntoOutputs, check};
-use crate::part::{Bound, Index, Shape};
+use crate::launch::{Arg, Args, IntoArg, IntoArgs, IntoOutputs, OutputArg, OutputArgs, check};
+use crate::part::{Bound, Index, Part, Shape};
 
 /// Every shape a kernel can be called with.
 fn shapes(kernel: &Kernel) -> Vec<Shape> {
@@ -94,6 +97,32 @@ fn run<'a>(
             map.run(level, part).expect("runs");
         });
     }
+}
+
+/// Runs every element of a part at one level, whatever the form of the body.
+fn run_at(kernel: &Kernel, level: CpuLevel, part: Part<'_>) {
+    match (&kernel.0.closure, &kernel.0.wgsl) {
+        (Some(closure), _) => closure.run(level, part),
+        (None, Some(map)) => map.run(level, part).expect("runs"),
+        (None, None) => unreachable!("a kernel has a body"),
+    }
+}
+
+/// What outputs hold before a run: a NaN, and the result of no loop.
+const POISON: u32 = 0xFFA5_A5A5;
+
+/// The words of all the outputs of a call, one array after the other; `run` runs it.
+pub(crate) fn words(kernel: &Kernel, args: Args<'_>, n: usize, run: impl FnOnce(Part<'_>)) -> Vec<u32> {
+    let types = kernel.signature().outputs.iter().map(|field| field.ty);
+    let mut words = vec![POISON; types.clone().map(|ty| n * ty.size() / 4).sum()];
+    let mut rest: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+    let mut outputs = OutputArgs::new();
+    for ty in types {
+        let (now, later) = rest.split_at_mut(n * ty.size());
+        (outputs, rest) = (outputs.push(OutputArg::array(now, ty)), later);
+    }
+    run(check(kernel.signature(), args, outputs).expect("a right call"));
+    words
 }
 
 type Outs<'a> = crate::launch::OutputArgs<'a>;

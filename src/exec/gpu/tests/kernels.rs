@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::element::Scalar;
+use crate::kernel::tests::{slicing, words};
 use crate::launch::{IntoArgs, IntoOutputs, check};
 use crate::part::Index;
 
@@ -88,6 +89,30 @@ fn a_whole_array_is_read_by_every_element_of_every_slice() {
     let mut out = vec![POISON_WORD; 1001];
     call(&gpu, &kernel, (Index, &table), &mut out).expect("runs");
     assert!(out.iter().enumerate().all(|(i, &o)| o == (i as u32 % 37) * 1001));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn sliced_equals_unsliced(n in 1_usize..3000, whole in 0_usize..40, choices: u32, elements in 1_usize..1500, binding in 640_u64..20_000) {
+        static DEVICE: Mutex<Option<Gpu>> = Mutex::new(None);
+        let mut slot = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_none() {
+            *slot = gpu(GpuOptions::default());
+        }
+        let Some(gpu) = &mut *slot else { return Ok(()) };
+        let (kernel, noise) = (slicing::wgsl(), slicing::noise(n.max(whole)));
+        let [one, many] = [None, Some((elements.max(n / 40), binding.max(n as u64 / 2)))].map(|limits| {
+            gpu.options = GpuOptions {
+                max_elements_per_dispatch: limits.map(|(elements, _)| elements),
+                max_binding_bytes: limits.map(|(_, bytes)| bytes),
+                ..GpuOptions::default()
+            };
+            let args = slicing::bind(kernel.signature(), choices, &noise, n, whole);
+            words(&kernel, args, n, |mut part| _ = gpu.run(&kernel, None, &mut part).expect("runs"))
+        });
+        prop_assert!(one == many);
+    }
 }
 
 #[test]
