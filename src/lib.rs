@@ -1,4 +1,33 @@
-//! forall: a numeric loop, written once, on GPU, SIMD lanes or threads.
+//! A numeric loop `for i in 0..n { out[i] = body(i, x[i], y[i]) }`, with the body written once, run on the GPU, on the SIMD lanes of
+//! one core, or on every core. A dispatcher chooses, and says why.
+//!
+//! * A [`Kernel`] is the body: a WGSL function ([`Kernel::map`]), which runs everywhere, or a closure for the CPU: over `wide` vectors
+//!   ([`Kernel::lanes`]), over plain numbers ([`Kernel::scalar`]), over slices ([`Kernel::chunk`]).
+//! * [`Dispatcher::run`] joins it with data and runs it on the [`Backend`] with the smallest predicted time, or on the one that
+//!   [`Policy::Only`] names.
+//! * A [`Report`] says what ran, how long each step took, and why.
+//!
+//! ```
+//! use forall::{Dispatcher, Index, Kernel};
+//!
+//! let forall = Dispatcher::new();
+//! let wave = Kernel::map("fn wave(i: u32, step: f32) -> f32 { return sin(f32(i) * step); }")?;
+//! let mut out = vec![0.0_f32; 1000];
+//! let report = forall.run(&wave, (Index, 0.01_f32), &mut out)?;
+//! assert!((out[100] - 1.0_f32.sin()).abs() < 1e-6);
+//! println!("{}", report.explain());
+//! # Ok::<(), forall::Error>(())
+//! ```
+//!
+//! # What holds
+//!
+//! The same WGSL runs at SIMD speed on a CPU with no driver installed. All CPU backends give the same bits, at any thread count
+//! and at every CPU level with FMA. Nothing falls back silently. A loop that fails returns an [`Error`] at the call, and the
+//! caller's arrays are as before.
+//!
+//! # Features
+//!
+//! `gpu` (default): the `wgpu` backend. Without it the crate is a small, pure-Rust CPU library.
 
 mod backend;
 mod cpu;
@@ -23,3 +52,7 @@ pub use exec::threads::pool_threads;
 pub use kernel::{Chunk, ChunkBuilder, Field, Kernel, Param, Signature, Takes};
 pub use launch::{Arg, Args, IntoArg, IntoArgs, IntoOutput, IntoOutputs, OutputArg, OutputArgs};
 pub use part::{Index, Progress};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

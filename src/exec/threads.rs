@@ -19,7 +19,7 @@ use crate::part::Part;
 const BREAK_EVEN: Duration = Duration::from_micros(40);
 
 /// What one piece handed to the pool takes, where the loop is long enough: a stolen piece costs about 1 µs.
-const PIECE: Duration = Duration::from_micros(5);
+const PIECE: Duration = Duration::from_micros(50);
 
 /// Shorter measurements say more about the call than about the loop.
 const MEASURABLE: Duration = Duration::from_micros(1);
@@ -30,7 +30,9 @@ const PIECES_PER_THREAD: usize = 8;
 /// Splits are at multiples of this many elements, counted from the start of the part, so that pieces hold whole vectors.
 const STEP: usize = 64;
 
-/// Splits of pieces at least this long are at multiples of it: whole blocks of the SPMD interpreter.
+/// A whole block of the SPMD interpreter, which pays its dispatch per block and not per element: pieces are no shorter where
+/// the loop is long enough, and of whole blocks where they are longer. With pieces of 64, `logistic_map` on two threads took
+/// five times what it took on one (`cargo bench --bench logistic_map`).
 const BLOCK: usize = 1024;
 
 /// Rayon's own limit on most systems.
@@ -135,7 +137,7 @@ impl Threads {
 /// Elements per piece, from how long `probe` elements took, in a loop of `n` on `threads` threads.
 fn piece(taken: Duration, probe: usize, n: usize, threads: usize) -> usize {
     let by_time = probe as f64 * PIECE.as_secs_f64() / taken.as_secs_f64();
-    let piece = (by_time as usize).min(n / (PIECES_PER_THREAD * threads));
+    let piece = (by_time as usize).max(BLOCK).min(n / (PIECES_PER_THREAD * threads));
     let unit = if piece >= BLOCK { BLOCK } else { STEP };
     piece.next_multiple_of(unit).max(unit)
 }
@@ -331,13 +333,14 @@ mod tests {
 
     #[test]
     fn pieces_follow_the_cost_and_the_number_of_threads() {
-        // 10 ns an element: 500 of them are 5 µs.
-        assert_eq!(piece(Duration::from_micros(10), 1000, 10_000_000, 2), 512);
-        // 0.1 ns an element: 50 000 are, in whole blocks.
-        assert_eq!(piece(Duration::from_micros(10), 100_000, 10_000_000, 2), 49 * BLOCK);
+        // 10 ns an element: 5000 of them are 50 µs, in whole blocks.
+        assert_eq!(piece(Duration::from_micros(10), 1000, 10_000_000, 2), 5 * BLOCK);
+        // Slow elements: still a whole block.
+        assert_eq!(piece(Duration::from_millis(1), 64, 10_000_000, 2), BLOCK);
         // Never so few pieces that one slow one decides.
         assert_eq!(piece(Duration::from_micros(10), 100_000, 32 * BLOCK, 2), 2 * BLOCK);
-        // Never less than a step.
-        assert_eq!(piece(Duration::from_secs(1), 64, 10_000_000, 2), STEP);
+        // A short loop of slow elements is shared all the same, and never in less than a step.
+        assert_eq!(piece(Duration::from_secs(1), 64, 10_000, 2), 10 * STEP);
+        assert_eq!(piece(Duration::from_secs(1), 64, 500, 2), STEP);
     }
 }
