@@ -34,7 +34,7 @@ use crate::part::{Part, Progress};
 /// println!("{}", report.explain());
 /// # Ok::<(), forall::Error>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Dispatcher {
     policy: Option<Policy>,
     progress: Option<Progress>,
@@ -80,10 +80,12 @@ impl Dispatcher {
     /// slices, one or a tuple. All arrays have the same length n (whole arrays any); n = 0 is fine and runs nothing.
     ///
     /// # Backends
-    /// Any; the policy and the predicted times decide, [`Report::plan`] holds both.
+    /// Any; the policy and the predicted times decide, [`Report::plan`] holds both. A loop whose cost cannot be read off its body (a
+    /// closure, a `while` on data) starts on the calling thread, and the pool joins in once that has measured to be worth it.
     ///
     /// # Numerics
-    /// The CPU backends give the same bits. A GPU is within WGSL's accuracy bounds.
+    /// The CPU backends give the same bits. A GPU is within WGSL's accuracy bounds, and differs where WGSL leaves the result open
+    /// (an index out of bounds, NaN converted to an integer).
     ///
     /// # Errors
     /// Every variant of [`Error`] that names a kernel. The outputs are then as before the call.
@@ -157,12 +159,12 @@ impl Dispatcher {
         compile: Duration,
     ) -> Result<Report> {
         let n = part.n;
-        let mut rescued = None;
+        let (mut rescued, mut shared) = (None, false);
         let mut times = Times { compile, ..Times::default() };
         if n > 0 && plan.backend == Backend::Gpu {
             match run_on_gpu(kernel, &mut part) {
                 Ok(spent) => {
-                    return Ok(Report { kernel: kernel.clone(), n, times: spent, plan, rescued });
+                    return Ok(Report { kernel: kernel.clone(), n, times: spent, plan, rescued, shared });
                 }
                 Err(error) if self.policy()? == Policy::Auto => {
                     // The inputs are borrowed and the outputs untouched: the CPU can do the whole loop.
@@ -175,13 +177,13 @@ impl Dispatcher {
         if n > 0 {
             let start = Instant::now();
             match plan.backend {
-                Backend::Threads => Threads::global()?.run(kernel, part)?,
+                Backend::Threads => shared = Threads::global()?.run(kernel, part)?,
                 Backend::Simd | Backend::Gpu => simd::run(kernel, part)?,
             }
             times.run = start.elapsed();
             SPENT_NS.fetch_add(times.run.as_nanos() as u64, Ordering::Relaxed);
         }
-        Ok(Report { kernel: kernel.clone(), n, times, plan, rescued })
+        Ok(Report { kernel: kernel.clone(), n, times, plan, rescued, shared })
     }
 }
 

@@ -62,8 +62,11 @@ impl fmt::Display for Exclusion {
 pub enum Verdict {
     /// It runs the loop.
     Chosen,
-    /// It runs the loop, whose cost is a guess: it starts on the calling thread, and joins the pool once measured to be worth it.
+    /// It runs the loop, whose cost cannot be read off the body: it starts on the calling thread, and the pool joins in once
+    /// the elements done so far say that this is worth it.
     ChosenUnknown,
+    /// No prediction: the body's cost cannot be read off it.
+    Unknown,
     /// Predicted slower than the chosen one.
     Slower,
     /// Not opened yet: opening costs more than the loops so far would have gained.
@@ -179,6 +182,7 @@ pub(crate) fn plan(question: &Question<'_>) -> Result<Plan, Exclusion> {
         (false, Some(why)) => Verdict::Excluded(why),
         (false, None) if question.policy != Policy::Auto => Verdict::Excluded(Exclusion::Policy),
         (false, None) if this == Backend::Gpu && gpu.is_none() => Verdict::Unopened,
+        (false, None) if !work.known => Verdict::Unknown,
         (false, None) => Verdict::Slower,
     };
     let gpu_exclusion = match question.gpu {
@@ -187,7 +191,8 @@ pub(crate) fn plan(question: &Question<'_>) -> Result<Plan, Exclusion> {
     };
     let entry = |backend, predicted: Option<f64>, verdict| Entry {
         backend,
-        predicted: predicted.map(|ns| Duration::from_nanos(ns as u64)),
+        // What follows from a guess is none of the reader's business.
+        predicted: predicted.filter(|_| work.known).map(|ns| Duration::from_nanos(ns as u64)),
         verdict,
     };
     Ok(Plan {
@@ -244,7 +249,11 @@ mod tests {
         for n in [1, 1_000, 1_000_000] {
             let plan =
                 plan(&ask(Policy::Auto, guessed, n, Gpu::Unopened)).expect("Auto always has a backend");
-            assert_eq!((plan.backend, plan.entries[2].verdict), (Backend::Threads, Verdict::ChosenUnknown));
+            assert_eq!(plan.backend, Backend::Threads);
+            let verdicts = plan.entries.map(|entry| (entry.verdict, entry.predicted));
+            let all =
+                [Verdict::Unopened, Verdict::Unknown, Verdict::ChosenUnknown].map(|verdict| (verdict, None));
+            assert_eq!(verdicts, all);
         }
         let alone = Question {
             threads: Some(Exclusion::OneThread),

@@ -16,6 +16,7 @@ pub struct Report {
     pub(super) times: Times,
     pub(super) plan: Plan,
     pub(super) rescued: Option<String>,
+    pub(super) shared: bool,
 }
 
 impl Report {
@@ -32,6 +33,12 @@ impl Report {
     /// The backend that ran the loop.
     pub fn backend(&self) -> Backend {
         self.plan.backend
+    }
+
+    /// Whether more than the calling thread ran the loop. On [`Backend::Threads`] a loop starts on the calling thread, and ends there
+    /// where it turns out too short to wake others for.
+    pub fn shared(&self) -> bool {
+        self.shared
     }
 
     /// How long each step took.
@@ -60,8 +67,10 @@ impl Report {
                 }
                 Verdict::Chosen => "the only one left".to_owned(),
                 Verdict::ChosenUnknown => {
-                    "the body's cost is a guess: started on this thread, to join the pool when measured worth it".to_owned()
+                    "its cost cannot be read off the body: starts here, and the pool joins when worth it"
+                        .to_owned()
                 }
+                Verdict::Unknown => "no prediction: the body's cost cannot be read off it".to_owned(),
                 Verdict::Slower => "predicted slower".to_owned(),
                 Verdict::Unopened => "not opened: the loops so far were not worth its start-up".to_owned(),
                 Verdict::Excluded(why) => why.to_string(),
@@ -87,21 +96,23 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let types: Vec<String> =
             self.kernel.signature().outputs.iter().map(|output| output.ty.to_string()).collect();
-        write!(
-            f,
-            "{}: {} × {} on {} in {}",
-            self.kernel(),
-            Grouped(self.n),
-            types.join(" + "),
-            self.plan.backend,
-            Span(self.times.total())
-        )?;
-        for entry in &self.plan.entries {
-            match (entry.verdict, entry.predicted) {
-                (Verdict::Slower, Some(time)) => write!(f, "; {} predicted {}", entry.backend, Span(time))?,
-                (Verdict::Unopened, _) => write!(f, "; {} not opened", entry.backend)?,
-                _ => {}
-            }
+        let Times { compile, .. } = self.times;
+        write!(f, "{}: {} × {} on {}", self.kernel(), Grouped(self.n), types.join(" + "), self.backend())?;
+        if self.backend() == Backend::Threads && !self.shared {
+            f.write_str(" (too short to leave this one)")?;
+        }
+        write!(f, " in {}", Span(self.times.total().saturating_sub(compile)))?;
+        if !compile.is_zero() {
+            write!(f, ", compiled in {}", Span(compile))?;
+        }
+        let mut predicted =
+            self.plan.entries.iter().filter_map(|entry| Some((entry.backend, entry.predicted?)));
+        if let Some((backend, time)) = predicted.next() {
+            write!(f, "; predicted {backend} {}", Span(time))?;
+            predicted.try_for_each(|(backend, time)| write!(f, ", {backend} {}", Span(time)))?;
+        }
+        if self.plan.entries.iter().any(|entry| entry.verdict == Verdict::Unopened) {
+            f.write_str("; gpu not opened")?;
         }
         if let Some(error) = &self.rescued {
             write!(f, "; after {error}")?;

@@ -27,9 +27,6 @@ const MEASURABLE: Duration = Duration::from_micros(1);
 /// Pieces per thread at least, in a loop long enough: elements may differ in cost (an escape-time loop, say).
 const PIECES_PER_THREAD: usize = 8;
 
-/// Splits are at multiples of this many elements, counted from the start of the part, so that pieces hold whole vectors.
-const STEP: usize = 64;
-
 /// A whole block of the SPMD interpreter, which pays its dispatch per block and not per element: pieces are no shorter where
 /// the loop is long enough, and of whole blocks where they are longer. With pieces of 64, `logistic_map` on two threads took
 /// five times what it took on one (`cargo bench --bench logistic_map`).
@@ -94,21 +91,26 @@ impl Threads {
         self.pool.as_ref().map_or_else(rayon::current_num_threads, ThreadPool::current_num_threads)
     }
 
-    /// Runs every element of `part` before it returns. Called from inside a pool, this one or any of rayon's, it runs on
-    /// the calling thread: the others have work already.
+    /// Runs every element of `part` before it returns; tells whether the pool took part. Called from inside a pool, this one
+    /// or any of rayon's, it runs on the calling thread: the others have work already.
     ///
     /// # Errors
     /// Those of the kernel's body; a closure has none.
     ///
     /// # Panics
     /// If a closure body does, after every piece that is under way has ended. The pool stays usable.
-    pub(crate) fn run(&self, kernel: &Kernel, part: Part<'_>) -> Result<()> {
-        if part.n <= STEP || Self::inside() || self.count() == 1 {
-            return counted(kernel, part);
+    pub(crate) fn run(&self, kernel: &Kernel, part: Part<'_>) -> Result<bool> {
+        if !Self::inside() && self.count() > 1 {
+            return self.start(kernel, part);
         }
-        let n = part.n;
+        counted(kernel, part).map(|()| false)
+    }
+
+    /// Runs the first elements here and measures them, then more; hands over what is left as soon as that is worth it.
+    fn start(&self, kernel: &Kernel, part: Part<'_>) -> Result<bool> {
+        let (n, lanes) = (part.n, kernel.width());
         let mut rest = part;
-        let mut probe = STEP;
+        let mut probe = lanes;
         while probe < rest.n {
             let (head, tail) = rest.split_at(probe);
             let begun = Instant::now();
@@ -117,12 +119,12 @@ impl Threads {
             rest = tail;
             let left = taken.mul_f64(rest.n as f64 / probe as f64);
             if taken >= MEASURABLE && left > BREAK_EVEN {
-                let piece = piece(taken, probe, n, self.count());
-                return self.split(kernel, rest, piece);
+                let piece = piece(taken, probe, n, self.count(), lanes);
+                return self.split(kernel, rest, piece).map(|()| true);
             }
-            probe *= 4;
+            probe *= 16;
         }
-        counted(kernel, rest)
+        counted(kernel, rest).map(|()| false)
     }
 
     /// Runs `part` in the pool, in pieces of at most `piece` elements.
@@ -134,11 +136,12 @@ impl Threads {
     }
 }
 
-/// Elements per piece, from how long `probe` elements took, in a loop of `n` on `threads` threads.
-fn piece(taken: Duration, probe: usize, n: usize, threads: usize) -> usize {
+/// Elements per piece, from how long `probe` elements took, in a loop of `n` on `threads` threads, of which `lanes` take no
+/// longer than one.
+fn piece(taken: Duration, probe: usize, n: usize, threads: usize, lanes: usize) -> usize {
     let by_time = probe as f64 * PIECE.as_secs_f64() / taken.as_secs_f64();
     let piece = (by_time as usize).max(BLOCK).min(n / (PIECES_PER_THREAD * threads));
-    let unit = if piece >= BLOCK { BLOCK } else { STEP };
+    let unit = if piece >= BLOCK { BLOCK } else { lanes };
     piece.next_multiple_of(unit).max(unit)
 }
 
@@ -182,6 +185,9 @@ mod tests {
     use std::thread::ThreadId;
 
     use super::*;
+
+    /// A piece of several vectors, less than a block.
+    const STEP: usize = 64;
     use crate::launch::{self, IntoArgs, IntoOutputs};
     use crate::part::Index;
 
@@ -280,7 +286,12 @@ mod tests {
         pool.run(&kernel, part(&kernel, Index, &mut out)).unwrap();
         // The caller for the first elements, then both threads of the pool.
         assert_eq!(distinct(&threads), 3);
-        assert!(out.iter().enumerate().all(|(i, o)| *o == i as u32));
+
+        // A few elements are worth sharing too, when they are slow: all but the first, which tells that they are.
+        let (kernel, threads) = slow(Duration::from_millis(2));
+        assert_eq!(pool.run(&kernel, part(&kernel, Index, &mut out[..9])), Ok(true));
+        assert_eq!(distinct(&threads), 3);
+        assert!(out[..9].iter().enumerate().all(|(i, o)| *o == i as u32));
     }
 
     #[test]
@@ -334,13 +345,15 @@ mod tests {
     #[test]
     fn pieces_follow_the_cost_and_the_number_of_threads() {
         // 10 ns an element: 5000 of them are 50 µs, in whole blocks.
-        assert_eq!(piece(Duration::from_micros(10), 1000, 10_000_000, 2), 5 * BLOCK);
+        assert_eq!(piece(Duration::from_micros(10), 1000, 10_000_000, 2, 16), 5 * BLOCK);
         // Slow elements: still a whole block.
-        assert_eq!(piece(Duration::from_millis(1), 64, 10_000_000, 2), BLOCK);
+        assert_eq!(piece(Duration::from_millis(1), 64, 10_000_000, 2, 16), BLOCK);
         // Never so few pieces that one slow one decides.
-        assert_eq!(piece(Duration::from_micros(10), 100_000, 32 * BLOCK, 2), 2 * BLOCK);
-        // A short loop of slow elements is shared all the same, and never in less than a step.
-        assert_eq!(piece(Duration::from_secs(1), 64, 10_000, 2), 10 * STEP);
-        assert_eq!(piece(Duration::from_secs(1), 64, 500, 2), STEP);
+        assert_eq!(piece(Duration::from_micros(10), 100_000, 32 * BLOCK, 2, 16), 2 * BLOCK);
+        // A short loop of slow elements is shared all the same, in whole vectors where there are vectors.
+        assert_eq!(piece(Duration::from_secs(1), 1, 10_000, 2, 16), 640);
+        assert_eq!(piece(Duration::from_secs(1), 1, 64, 2, 16), 16);
+        assert_eq!(piece(Duration::from_secs(1), 1, 64, 2, 1), 4);
+        assert_eq!(piece(Duration::from_secs(1), 1, 3, 2, 1), 1);
     }
 }

@@ -8,6 +8,7 @@ use crate::cpu::CpuLevel;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::part::{Part, Shape};
+use crate::spmd::ir::LANES;
 
 pub(crate) mod closure;
 pub(crate) mod cost;
@@ -144,8 +145,13 @@ pub(crate) struct Operations {
     pub known: bool,
 }
 
-/// What `dispatch` asks of a kernel before it runs one.
+/// What is asked of a kernel before it runs.
 impl Kernel {
+    /// Elements that take no longer than one, because they are computed together.
+    pub(crate) fn width(&self) -> usize {
+        self.0.closure.as_ref().map_or(LANES, closure::Closure::width)
+    }
+
     /// Whether there is a WGSL body: what a GPU can run.
     #[cfg(feature = "gpu")]
     pub(crate) fn has_wgsl(&self) -> bool {

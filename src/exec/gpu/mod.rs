@@ -141,6 +141,13 @@ impl Gpu {
         }
         outcome.map_err(|refusal| match refusal {
             Refusal::Unable(reason) => unavailable(name, reason),
+            Refusal::WholeEmpty { input } => unavailable(
+                name,
+                format!(
+                    "`{}` is empty, and no GPU binds an empty array; choose simd or threads",
+                    signature.params[input].field.name
+                ),
+            ),
             Refusal::WholeTooLarge { input, bytes, most } => unavailable(
                 name,
                 format!(

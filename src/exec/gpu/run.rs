@@ -34,6 +34,8 @@ const UPLOAD_BYTES: usize = 64 << 20;
 pub(crate) enum Refusal {
     /// This device cannot run it: the reason.
     Unable(String),
+    /// A whole array is empty: no GPU binds that.
+    WholeEmpty { input: usize },
     /// A whole array has more bytes than the device can bind.
     WholeTooLarge { input: usize, bytes: u64, most: u64 },
     /// It should have, and did not.
@@ -158,7 +160,11 @@ fn check(device: &Device, shader: &Shader, part: &Part<'_>, max_binding_bytes: u
     }
     for binding in &shader.bindings {
         if let Binding::Whole(input) = *binding {
-            let bytes = whole_bytes(&part.inputs[input]);
+            let bytes = array(&part.inputs[input]).0.len() as u64;
+            // Padded to one element, it would have the length 1 there and 0 on the CPU.
+            if bytes == 0 {
+                return Err(Refusal::WholeEmpty { input });
+            }
             let most = max_binding_bytes.min(device.limits.max_buffer_size);
             if bytes > most {
                 return Err(Refusal::WholeTooLarge { input, bytes, most });
@@ -202,12 +208,6 @@ fn array<'a>(input: &Input<'a>) -> (&'a [u8], usize) {
         // `launch` binds what the shader was generated for.
         Input::Uniform { .. } | Input::Index => unreachable!("the shader was generated for another shape"),
     }
-}
-
-/// Bytes of a whole array on the device. An empty one becomes one zero element: no binding is empty.
-fn whole_bytes(input: &Input<'_>) -> u64 {
-    let (data, size) = array(input);
-    data.len().max(size) as u64
 }
 
 /// Whether wgpu has mapped a buffer.
@@ -272,13 +272,8 @@ impl Runner<'_> {
     fn upload_whole(&mut self, part: &Part<'_>) -> Result<(), Failure> {
         for binding in &self.shader.bindings {
             let Binding::Whole(input) = *binding else { continue };
-            let bytes = whole_bytes(&part.inputs[input]);
-            let zero = [0; 16];
-            let data = match array(&part.inputs[input]) {
-                ([], size) => &zero[..size],
-                (data, _) => data,
-            };
-            let target = self.device.buffers(&[(Kind::Input, bytes)])?.remove(0);
+            let (data, _) = array(&part.inputs[input]);
+            let target = self.device.buffers(&[(Kind::Input, data.len() as u64)])?.remove(0);
             for (piece, data) in data.chunks(UPLOAD_BYTES).enumerate() {
                 let offset = (piece * UPLOAD_BYTES) as u64;
                 let length = data.len() as u64;
@@ -301,7 +296,7 @@ impl Runner<'_> {
                 }
                 self.device.pool.give(Kind::Upload, upload);
             }
-            self.whole.push((target, bytes));
+            self.whole.push((target, data.len() as u64));
         }
         Ok(())
     }

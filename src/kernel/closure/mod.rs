@@ -33,6 +33,11 @@ impl Closure {
         Self { form, run: Arc::new(run) }
     }
 
+    /// Elements that take no longer than one: the widest vector of the lanes form.
+    pub(crate) fn width(&self) -> usize {
+        if self.form == <lanes::Lanes as form::Form>::NAME { 16 } else { 1 }
+    }
+
     /// Runs every element of `part` on the calling thread. Every level gives the same bits.
     ///
     /// # Panics

@@ -236,3 +236,19 @@ fn a_whole_array_too_large_for_the_device_is_named() {
     assert!(error.to_string().contains("`weights` takes 4000 bytes"), "{error}");
     assert!(out.iter().all(|&o| o == POISON));
 }
+
+#[test]
+fn an_empty_whole_array_is_refused_by_name() {
+    let Some(gpu) = shared() else { return };
+    let kernel = kernel(
+        "var<storage, read> table: array<f32>;
+         fn f(i: u32) -> u32 { return i + arrayLength(&table); }",
+    );
+    let mut out = [POISON_WORD; 4];
+    let error =
+        call(gpu, &kernel, (Index, &[0.0_f32; 0]), &mut out).expect_err("no GPU binds an empty array");
+    assert!(error.to_string().contains("`table` is empty"), "{error}");
+    assert_eq!(out, [POISON_WORD; 4]);
+    call(gpu, &kernel, (Index, &[0.0_f32; 3]), &mut out).expect("three elements");
+    assert_eq!(out, [3, 4, 5, 6]);
+}
