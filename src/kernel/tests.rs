@@ -312,3 +312,29 @@ fn dump_shows_the_shader_and_the_program() {
     let dump = map("fn twice(x: f32) -> f32 { return 2.0 * x; }").dump();
     assert!(dump.contains("fn twice") && dump.contains("@compute") && dump.contains("forall_out0"), "{dump}");
 }
+
+/// A piece of a loop too large for the caches gives what a loop of its own does, at any place in a cache line.
+#[test]
+fn a_piece_of_a_large_loop() {
+    let kernel = map(include_str!("../../shaders/saxpy.wgsl"));
+    let (x, y) = (ramp(3000), ramp(3000));
+    for n in [1, 16, 1024, 1025, 2975] {
+        for shift in 0..20 {
+            let mut out = vec![f32::NAN; 3000];
+            let (x, y) = (&x[shift..shift + n], &y[..n]);
+            let args = (2.0_f32, x, y).into_args();
+            let outputs = (&mut out[shift..shift + n]).into_outputs();
+            let mut part = check(kernel.signature(), args, outputs).expect("a right call");
+            part.whole = 1 << 30;
+            kernel.run(part).expect("runs");
+            for (i, got) in out.iter().enumerate() {
+                match i.checked_sub(shift) {
+                    Some(i) if i < n => {
+                        assert_eq!(*got, 2.0 * x[i] + y[i], "element {i} of {n}, {shift} words on")
+                    }
+                    _ => assert!(got.is_nan(), "outside"),
+                }
+            }
+        }
+    }
+}

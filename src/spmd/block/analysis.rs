@@ -88,6 +88,8 @@ pub(super) struct Analysis {
     pub loaded: Vec<bool>,
     /// Per buffer, whether the program stores to it.
     pub stored: Vec<bool>,
+    /// Per buffer, whether the program writes each word at most once and reads none, as far as its text tells.
+    pub written_once: Vec<bool>,
 }
 
 impl Analysis {
@@ -115,8 +117,9 @@ impl Analysis {
                 .collect(),
             loaded: vec![false; values],
             stored: vec![false; program.buffers.len()],
+            written_once: vec![true; program.buffers.len()],
         };
-        analysis.find_stores(&program.body);
+        analysis.find_stores(&program.body, false);
         // A variable that is set to something not uniform is not, whatever its declaration says.
         while analysis.find_kinds(program, &program.body) {}
         let loops = number_loops(&program.body);
@@ -136,11 +139,20 @@ impl Analysis {
         analysis
     }
 
-    fn find_stores(&mut self, block: &Block) {
+    fn find_stores(&mut self, block: &Block, repeated: bool) {
         for stmt in block {
             match stmt {
-                Stmt::Store { memory: Memory::Buffer(buffer), .. } => self.stored[buffer.index()] = true,
-                _ => blocks_of(stmt, |inner| self.find_stores(inner)),
+                Stmt::Store { memory: Memory::Buffer(buffer), .. } => {
+                    let again = std::mem::replace(&mut self.stored[buffer.index()], true);
+                    self.written_once[buffer.index()] &= !again && !repeated;
+                }
+                Stmt::Let(_, Op::Load { memory: Memory::Buffer(buffer), .. }) => {
+                    self.written_once[buffer.index()] = false;
+                }
+                _ => {
+                    let repeated = repeated || matches!(stmt, Stmt::Loop { .. });
+                    blocks_of(stmt, |inner| self.find_stores(inner, repeated));
+                }
             }
         }
     }

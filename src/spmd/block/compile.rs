@@ -32,6 +32,8 @@ pub(super) enum Node {
 /// A compiled program.
 pub(super) struct Compiled {
     pub instrs: Vec<Instr>,
+    /// What [`Instr::stream`] refers to.
+    pub streams: Vec<Instr>,
     /// Instructions that run once, before the first block.
     pub once: u32,
     /// Instructions after those that run at the start of each block.
@@ -71,6 +73,7 @@ impl Compiled {
             vars: vec![None; program.vars.len()],
             arrays: Vec::new(),
             instrs: Vec::new(),
+            streams: Vec::new(),
             labels: vec![Target::default(); program.labels as usize],
             lane_sets: 0,
             jumps: false,
@@ -82,10 +85,11 @@ impl Compiled {
         compiler.zero();
         let each_block = compiler.instrs.len() as u32;
         let nodes = compiler.block(&program.body, true);
-        let Compiler { storage, consts, instrs, lane_sets, jumps, .. } = compiler;
+        let Compiler { storage, consts, instrs, streams, lane_sets, jumps, .. } = compiler;
         let chunks = storage.chunks();
         Self {
             instrs,
+            streams,
             once,
             each_block,
             nodes,
@@ -120,6 +124,7 @@ struct Compiler<'a> {
     vars: Vec<Option<Slot>>,
     arrays: Vec<Slot>,
     instrs: Vec<Instr>,
+    streams: Vec<Instr>,
     labels: Vec<Target>,
     lane_sets: u32,
     /// Whether active lanes change at all.
@@ -416,7 +421,8 @@ impl Compiler<'_> {
         let home = self.analysis.homes[value.index()];
         if let Home::Store { buffer, index } = home {
             let index = self.base_of(index);
-            self.special(Special::StoreAim, dst, &[index], [buffer, 0], false);
+            let streams = u32::from(self.analysis.written_once[buffer as usize]);
+            self.special(Special::StoreAim, dst, &[index], [buffer, streams], false);
         }
         match *op {
             Op::Get(var) => {
@@ -455,6 +461,15 @@ impl Compiler<'_> {
                 self.special(Special::LoadArray, dst, &[array, index], [words, 0], false);
             }
             _ => self.arithmetic(value, dst, op, false),
+        }
+        if let Home::Store { buffer, index } = home
+            && self.analysis.written_once[buffer as usize]
+            && let Some(computing) = self.instrs.last_mut()
+        {
+            computing.stream = Some(self.streams.len() as u32);
+            let index = self.base_of(index);
+            let kernel = (self.kernels.special)(Special::Stream);
+            self.streams.push(Instr::new(kernel, dst, &[index], [buffer, 0], false));
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Plain data. The pointers in it are made in `run` and read in `kernels`; nothing here looks through them.
 
+use std::cell::Cell;
+
 use crate::spmd::ir::LANES;
 
 /// Chunks of [`LANES`] lanes in the largest block.
@@ -156,5 +158,9 @@ pub(super) struct Context {
     pub pitch: u32,
     /// Invocations of the whole run.
     pub invocations: u32,
+    /// Whether outputs go past the caches.
+    pub stream: bool,
+    /// Whether the output that was aimed last does.
+    pub streams: Cell<bool>,
     pub active: Active,
 }

@@ -48,7 +48,16 @@ impl Code {
     /// # Panics
     /// When the number of buffers is not the program's, or one that it stores to is given for reading.
     pub(crate) fn run(&self, buffers: &mut [BufferData<'_>], invocations: u32) {
-        self.compiled.run(buffers, invocations);
+        self.compiled.run(buffers, invocations, false);
+    }
+
+    /// The same where the buffers of the whole launch are larger than the caches: what the program
+    /// computes for consecutive words of a buffer, once each, goes past them. The results are the same.
+    ///
+    /// # Panics
+    /// As [`Code::run`].
+    pub(crate) fn run_streaming(&self, buffers: &mut [BufferData<'_>], invocations: u32) {
+        self.compiled.run(buffers, invocations, true);
     }
 
     /// Invocations of a full block.

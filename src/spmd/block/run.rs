@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::compile::{Compiled, Node};
 use super::frame::{Active, Bits, Chunk, Context, MAX_CHUNKS, Words};
-use super::kernels::{Size, Slot};
+use super::kernels::{Size, Slot, stream};
 use super::storage::Place;
 use crate::spmd::ir::LANES;
 use crate::spmd::memory::BufferData;
@@ -24,15 +24,16 @@ thread_local! {
 }
 
 impl Compiled {
-    /// Runs invocations `0..invocations`.
+    /// Runs invocations `0..invocations`; `stream` is whether outputs go past the caches.
     ///
     /// # Panics
     /// When the number of buffers is not the program's, or one that it stores to is given for reading.
-    pub(super) fn run(&self, buffers: &mut [BufferData<'_>], invocations: u32) {
+    pub(super) fn run(&self, buffers: &mut [BufferData<'_>], invocations: u32, stream: bool) {
         assert_eq!(buffers.len(), self.stored.len(), "one slice per buffer of the program");
         if invocations == 0 {
             return;
         }
+        let stream = stream && stream::AVAILABLE;
         // Taken, not borrowed: should a run ever start inside a run, it gets memory of its own.
         let mut arena = ARENA.take().unwrap_or_default();
         arena.bind(buffers, &self.stored);
@@ -48,6 +49,8 @@ impl Compiled {
                 chunks: 0,
                 pitch: self.chunks as u32,
                 invocations,
+                stream,
+                streams: Cell::new(false),
                 active: Active::first(block.min(invocations) as usize),
             },
             lane_sets: &mut arena.lane_sets,
@@ -70,6 +73,9 @@ impl Compiled {
             if first == invocations {
                 break;
             }
+        }
+        if stream {
+            stream::fence();
         }
         ARENA.set(Some(arena));
     }
@@ -122,12 +128,35 @@ struct Machine<'a> {
 impl Machine<'_> {
     #[inline]
     fn instrs(&mut self, start: u32, end: u32) {
+        if self.context.stream {
+            return self.instrs_streaming(start, end);
+        }
         for instr in &self.compiled.instrs[start as usize..end as usize] {
             let list = if instr.once { &[0] } else { self.context.active.list() };
             // SAFETY: the facts at the head of `kernels`. 1: `lay_out` made an entry per place, of the size that
             // `Storage` gave it; `Instr::new` checked sizes against `once`. 2: `bind`. 3: the lists of `Active` are
             // made from the block's chunks. 4: `Kernels::of` checked the level.
             unsafe { (instr.kernel)(&self.context, instr, list) }
+        }
+    }
+
+    /// The same, a few chunks at a time where the results go past the caches.
+    fn instrs_streaming(&mut self, start: u32, end: u32) {
+        for instr in &self.compiled.instrs[start as usize..end as usize] {
+            let list = if instr.once { &[0] } else { self.context.active.list() };
+            let Some(store) = instr.stream else {
+                // SAFETY: as in `instrs`.
+                unsafe { (instr.kernel)(&self.context, instr, list) }
+                continue;
+            };
+            let store = &self.compiled.streams[store as usize];
+            for piece in list.chunks(stream::PIECE) {
+                // SAFETY: as in `instrs`; part of a list is one.
+                unsafe {
+                    (instr.kernel)(&self.context, instr, piece);
+                    (store.kernel)(&self.context, store, piece);
+                }
+            }
         }
     }
 

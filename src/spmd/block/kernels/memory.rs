@@ -5,7 +5,7 @@
 
 use fearless_simd::{Simd, mask32x16, prelude::*, u32x16};
 
-use super::{Body, CHEAP, Instr, Kernel, Lane, P, Special, Target, U, map1, update};
+use super::{Body, CHEAP, Instr, Kernel, Lane, P, Special, Target, U, map1, stream, update};
 use crate::spmd::block::frame::{CHUNK_BYTES, Context, Words};
 use crate::spmd::ir::LANES;
 
@@ -28,6 +28,7 @@ pub(super) fn special<T: Target>(special: Special) -> Kernel {
         Special::LoadStrided => T::entry::<LoadStrided>(),
         Special::Gather => T::entry::<Gather>(),
         Special::StoreAim => T::entry::<StoreAim>(),
+        Special::Stream => T::entry::<Stream>(),
         Special::StoreRow => T::entry::<StoreRow>(),
         Special::StoreStrided => T::entry::<StoreStrided>(),
         Special::Scatter => T::entry::<Scatter>(),
@@ -217,12 +218,28 @@ body!(StoreAim: |_simd, context, instr, _list| {
     let entry = instr.dst as usize;
     let aim = context.active.full && buffer.holds(first, 1, context.chunks * LANES as u32);
     // In bounds as in `LoadAim`; every word is written, because every lane is active.
-    let target = if aim { buffer.words.add(first as usize).cast() } else { context.homes.add(entry).read() };
-    context.slots.add(entry).write(target);
+    let target: *mut u8 = if aim { buffer.words.add(first as usize).cast() } else { context.homes.add(entry).read() };
+    // `Stream` takes it from home.
+    let streams = context.stream && instr.imm[1] != 0 && aim && target.cast_const().addr().is_multiple_of(stream::ALIGN);
+    context.slots.add(entry).write(if streams { context.homes.add(entry).read() } else { target });
+    context.streams.set(streams);
+});
+body!(Stream: |_simd, context, instr, list| {
+    if context.streams.get() && let (Some(&from), Some(&to)) = (list.first(), list.last()) {
+        let (buffer, first, entry) = (instr.buffer(context), instr.scalar(context, 0), instr.dst as usize);
+        // `StoreAim` found this block in bounds and aligned, and all lanes active, so the list has no gaps.
+        let target: *mut u8 = buffer.words.add(first as usize).cast();
+        let (from, to) = (usize::from(from), usize::from(to) + CHUNK_BYTES);
+        stream::copy(context.homes.add(entry).read().add(from), target.add(from), to - from);
+        if to == context.chunks as usize * CHUNK_BYTES {
+            // For `StoreRow`: it is there.
+            context.slots.add(entry).write(target);
+        }
+    }
 });
 body!(StoreRow: |simd, context, instr, list| {
     let value = instr.args[1].entry as usize;
-    // What `StoreAim` aimed at this store is already where it belongs.
+    // What `StoreAim` aimed at this store, or `Stream` has stored, is already where it belongs.
     if context.slots.add(value).read() == context.homes.add(value).read() || instr.imm[1] == 0 {
         store_strided(simd, context, instr, list, 1);
     }

@@ -13,6 +13,7 @@
 
 mod memory;
 mod ops;
+pub(super) mod stream;
 
 use fearless_simd::{Simd, f32x16, i32x16, mask32x16, prelude::*, u32x16};
 
@@ -62,6 +63,8 @@ pub(super) struct Instr {
     imm: [u32; 2],
     /// Runs over one chunk, for all lanes of the block.
     pub once: bool,
+    /// The instruction among `Compiled::streams` that stores what this one computes, in a run that streams.
+    pub stream: Option<u32>,
 }
 
 impl Instr {
@@ -80,7 +83,7 @@ impl Instr {
             !once || args.iter().all(|slot| slot.size == Size::One),
             "a uniform result has uniform operands"
         );
-        Self { kernel, dst: dst.entry, args: operands, imm, once }
+        Self { kernel, dst: dst.entry, args: operands, imm, once, stream: None }
     }
 }
 
@@ -117,10 +120,14 @@ pub(super) enum Special {
     LoadStrided,
     /// Words `a` of buffer `imm[0]`.
     Gather,
-    /// Aims a slot at words `a, a + 1, …` of buffer `imm[0]` where it can.
+    /// Aims a slot at words `a, a + 1, …` of buffer `imm[0]` where it can; if `imm[1]` says that there is one, leaves it to
+    /// [`Special::Stream`] in a run that streams.
     StoreAim,
     /// Stores `b` at words `a, a + 1, …` of buffer `imm[0]`, unless the slot is already there.
     StoreRow,
+    /// Stores slot `dst`, which [`Special::StoreAim`] left to it, at words `a, a + 1, …` of buffer `imm[0]` past the caches.
+    /// Lists of neighbouring chunks, ascending to the last one.
+    Stream,
     /// Stores `b` at words `a, a + imm[1], …` of buffer `imm[0]`.
     StoreStrided,
     /// Stores `b` at words `a` of buffer `imm[0]`.

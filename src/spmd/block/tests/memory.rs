@@ -102,6 +102,50 @@ fn masked_stores() {
     }
 }
 
+/// Outputs past the caches: any alignment, two of them, stored in another order than computed, one longer than the run, and
+/// one that is too short for all invocations.
+#[test]
+fn streamed() {
+    let mut p = program(&["a", "One", "Two"]);
+    let mut body = vec![];
+    let i = id(&mut p, &mut body);
+    let x = load(&mut p, &mut body, Ty::U32, buffer(0), i);
+    let one = binary(&mut p, &mut body, Ty::U32, Binary::MulI, x, i);
+    let twice = binary(&mut p, &mut body, Ty::U32, Binary::AddI, x, x);
+    let two = binary(&mut p, &mut body, Ty::U32, Binary::XorI, twice, i);
+    store(&mut body, buffer(2), i, two);
+    store(&mut body, buffer(1), i, one);
+    p.body = body;
+    let shifts: Vec<usize> = (0..LINE).collect();
+    for n in LENGTHS.into_iter().chain([127, 128, 129, 2048, 2064]) {
+        for length in [n, n + 7, n - n / 3] {
+            check_shifted(&p, &[&words(n)], length as usize, n, &shifts);
+        }
+    }
+}
+
+/// What is streamed is seen by the same thread, and by another that it hands the words to.
+#[test]
+fn streamed_words_are_there() {
+    let mut p = program(&["a", "Out"]);
+    let mut body = vec![];
+    let i = id(&mut p, &mut body);
+    let x = load(&mut p, &mut body, Ty::U32, buffer(0), i);
+    let y = binary(&mut p, &mut body, Ty::U32, Binary::MulI, x, i);
+    store(&mut body, buffer(1), i, y);
+    p.body = body;
+    let code = Code::compile(&p, CpuLevel::detected());
+    let input = words(4096);
+    for _ in 0..200 {
+        let mut out = vec![POISON; 4096];
+        code.run_streaming(&mut [BufferData::Read(&input), BufferData::Write(&mut out)], 4096);
+        let right =
+            |out: &[u32]| (0..4096_u32).all(|at| out[at as usize] == input[at as usize].wrapping_mul(at));
+        std::thread::scope(|scope| scope.spawn(|| assert!(right(&out))).join().unwrap());
+        assert!(right(&out));
+    }
+}
+
 /// In place: reads and writes of one buffer keep their order.
 #[test]
 fn in_place() {

@@ -19,6 +19,8 @@ const LENGTHS: [u32; 14] = [0, 1, 15, 16, 17, 255, 256, 257, 511, 513, 1023, 102
 const POISON: u32 = 0xdead_beef;
 /// Words on each side of an output that nobody may write.
 const CANARIES: usize = 64;
+/// Words of a cache line.
+const LINE: usize = 16;
 
 fn fusion(level: CpuLevel) -> Fusion {
     if level.has_fma() { Fusion::Fused } else { Fusion::Split }
@@ -78,47 +80,77 @@ fn set(block: &mut Block, var: Var, value: Value) {
     block.push(Stmt::Set { var, value, masked: true });
 }
 
-/// Runs on every level, as it is, classified and optimised, and compares all buffers with the oracle's, canaries too.
+/// Runs on every level, as it is, classified and optimised, with outputs to the caches and past them, and compares all buffers with the oracle's, canaries too.
 ///
 /// `inputs` are the read-only buffers in order; every writable one gets `words` poisoned words.
 fn check(program: &Program, inputs: &[&[u32]], words: usize, invocations: u32) {
+    check_shifted(program, inputs, words, invocations, &[4]);
+}
+
+/// The same, with outputs past the caches that start so many words behind the start of a cache line.
+fn check_shifted(program: &Program, inputs: &[&[u32]], words: usize, invocations: u32, shifts: &[usize]) {
     program.verify().unwrap_or_else(|rule| panic!("{rule}"));
     let mut classified = program.clone();
     crate::spmd::passes::classify(&mut classified);
     let mut optimised = program.clone();
     crate::spmd::passes::optimise(&mut optimised);
     for level in CpuLevel::available() {
-        let outputs = |run: &dyn Fn(&mut [BufferData<'_>])| {
-            let writable = program.buffers.iter().filter(|buffer| buffer.writable).count();
-            let mut memory = vec![vec![POISON; words + 2 * CANARIES]; writable];
-            let (mut inputs, mut outputs) = (inputs.iter(), memory.iter_mut());
+        let outputs = |shift: usize, run: &dyn Fn(&mut [BufferData<'_>])| {
+            let mut memory: Vec<Vec<u32>> = Vec::new();
+            let mut starts = Vec::new();
+            for _ in program.buffers.iter().filter(|buffer| buffer.writable) {
+                let output = vec![POISON; words + 2 * CANARIES + LINE];
+                starts.push(CANARIES + output[CANARIES..].as_ptr().align_offset(4 * LINE) + shift);
+                memory.push(output);
+            }
+            let mut inputs = inputs.iter();
+            let mut outputs = memory.iter_mut().zip(&starts);
             let mut buffers: Vec<BufferData<'_>> = program
                 .buffers
                 .iter()
                 .map(|buffer| match buffer.writable {
-                    true => BufferData::Write(&mut outputs.next().unwrap()[CANARIES..CANARIES + words]),
+                    true => {
+                        let (output, start) = outputs.next().unwrap();
+                        BufferData::Write(&mut output[*start..start + words])
+                    }
                     false => BufferData::Read(inputs.next().unwrap()),
                 })
                 .collect();
             run(&mut buffers);
             drop(buffers);
-            memory
+            // From one canary before the first word to one behind the last.
+            let cut = |(output, start): (Vec<u32>, usize)| {
+                assert!(
+                    output[..start - 1]
+                        .iter()
+                        .chain(&output[start + words + 1..])
+                        .all(|word| *word == POISON)
+                );
+                output[start - 1..=start + words].to_vec()
+            };
+            memory.into_iter().zip(starts).map(cut).collect::<Vec<_>>()
         };
-        let expected = outputs(&|buffers| {
+        let expected = outputs(0, &|buffers| {
             oracle::run_limited(program, buffers, invocations, fusion(level), u64::MAX).unwrap();
         });
-        for program in [program, &classified, &optimised] {
-            let code = Code::compile(program, level);
-            let got = outputs(&|buffers| code.run(buffers, invocations));
+        let compare = |got: Vec<Vec<u32>>, how: &str, program: &Program| {
             for (at, (got, expected)) in got.iter().zip(&expected).enumerate() {
                 if let Some(word) = (0..got.len()).find(|&word| got[word] != expected[word]) {
                     panic!(
-                        "{level}, {invocations} invocations, output {at}, word {}: got {:#x}, expected {:#x}\n{program}",
-                        word as i64 - CANARIES as i64,
+                        "{level}{how}, {invocations} invocations, output {at}, word {}: got {:#x}, expected {:#x}\n{program}",
+                        word as i64 - 1,
                         got[word],
                         expected[word]
                     );
                 }
+            }
+        };
+        for program in [program, &classified, &optimised] {
+            let code = Code::compile(program, level);
+            compare(outputs(1, &|buffers| code.run(buffers, invocations)), "", program);
+            for &shift in shifts {
+                let got = outputs(shift, &|buffers| code.run_streaming(buffers, invocations));
+                compare(got, &format!(" streaming, {shift} words into a line"), program);
             }
         }
     }
