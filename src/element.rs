@@ -48,7 +48,8 @@ impl Scalar {
 
 /// The type of one array element or one scalar argument: a scalar, or a vector of 2 to 4 of them.
 ///
-/// Elements are packed: a `[f32; 3]` takes 12 bytes here, whatever stride WGSL gives `array<vec3<f32>>`.
+/// Elements are packed: a `[f32; 3]` takes 12 bytes here. Only a whole array `array<vec3<f32>>` has WGSL's stride of 16 bytes:
+/// its type is that of `[f32; 4]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ElementType {
     /// The scalar type of every component.

@@ -33,9 +33,7 @@ pub enum Error {
     },
 
     /// The call binds more or fewer arguments than the kernel has parameters.
-    #[error(
-        "{kernel}: got {got} {what}, expected {expected} ({names}); bind one value to each, in this order"
-    )]
+    #[error("{kernel}: {what}: got {got}, expected {expected} ({names}); give one for each, in this order")]
     ArgumentCount {
         /// The kernel's name.
         kernel: String,
@@ -47,6 +45,29 @@ pub enum Error {
         expected: usize,
         /// Their names, comma separated.
         names: String,
+    },
+
+    /// [`Kernel::with_closure`](crate::Kernel::with_closure) joins a kernel of WGSL alone with one of a closure; these are
+    /// others.
+    #[error("{kernel}: with_closure got {got}, expected {expected}")]
+    WrongBody {
+        /// The kernel's name.
+        kernel: String,
+        /// What the kernel is made of.
+        got: &'static str,
+        /// What it should be made of.
+        expected: &'static str,
+    },
+
+    /// [`Kernel::named`](crate::Kernel::named) was given a name twice.
+    #[error("{kernel}: `{name}` names two {what}, expected a different name for each")]
+    DuplicateName {
+        /// The kernel's name.
+        kernel: String,
+        /// "parameters" or "outputs".
+        what: &'static str,
+        /// The name.
+        name: String,
     },
 
     /// A name was bound that the kernel does not have.

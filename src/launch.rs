@@ -216,10 +216,17 @@ fn wrong_type(kernel: &str, field: &Field, got: String, ty: ElementType, takes: 
         Takes::Array | Takes::Whole => format!("an array of {ty}"),
     };
     let same_type = got.ends_with(&format!(" {ty}"));
-    let hint = if got == "Index" {
+    let hint = if takes == Takes::Whole && ty.width == 4 && got.contains("vec3<") {
+        format!(
+            "in WGSL an array<vec3<{0}>> has rows of 16 bytes: give [{0}; 4] rows, the fourth is not read",
+            ty.scalar.name()
+        )
+    } else if got == "Index" {
         "Index is bound to u32 parameters that take one element".to_owned()
     } else if same_type {
         "the type is right, the kind is not".to_owned()
+    } else if ty.width == 1 && got.contains("vec") {
+        format!("elements are single numbers, `{}`", ty.scalar.name())
     } else if ty.width == 1 {
         format!("types are never converted: convert first, with `as {}`", ty.scalar.name())
     } else {

@@ -281,7 +281,6 @@ fn expressions_have_the_type_naga_gives_them() {
         ("v * 2", "vec3<f32>"),
         ("1", "i32"),
         ("k + 1", "u32"),
-        ("größe // with a comment", "f32"),
         ("select(x,\n y, x < y)", "f32"),
         ("f32(k)", "f32"),
     ] {
@@ -302,7 +301,24 @@ fn errors_in_expressions_point_into_the_expression() {
         ("a) + (b", 1, 2, ")", "closes nothing"),
         ("(a + x", 1, 1, "(", "`)` is missing"),
         ("x; return y", 1, 2, ";", "cannot stand in an expression"),
-        ("x ? y : a", 1, 3, "?", "expected `)`"),
+        ("x ? y : a", 1, 3, "?", "select(b, a, condition)"),
+        ("x // 2", 1, 3, "//", "floor(x / y)"),
+        ("x /* y", 1, 3, "/*", "starts a comment"),
+        ("x**2", 1, 2, "**", "pow(x, y)"),
+        ("x + np.arctan2(y, x)", 1, 5, "np.arctan2", "write atan2(y, x)"),
+        ("math.sqrt(x)", 1, 1, "math.sqrt", "write sqrt"),
+        ("x > 1 and y > 1", 1, 7, "and", "a && b"),
+        ("not (x > 1)", 1, 1, "not", "!a"),
+        ("x if x > y else y", 1, 3, "if", "select(b, a, condition)"),
+        ("x[0]", 1, 1, "x", "`x` is one f32"),
+        ("0 < x < 3", 1, 7, "<", "0 < x && x < 3"),
+        ("vec2<f32>(0 <= x <= y, 1)", 1, 18, "<", "0 < x && x < 3"),
+        ("where(x > y, x, y)", 1, 1, "where", "select(if_false, if_true, condition)"),
+        ("2 * pi * x", 1, 5, "pi", "3.14159265"),
+        ("k * 0.5", 1, 1, "k", "f32(k)"),
+        ("1.5 + k", 1, 7, "k", "f32(k)"),
+        ("k * 1e3", 1, 1, "k", "f32(k)"),
+        ("(k + 1) * 0.5", 1, 11, "0.5", "f32(i) * 0.5"),
         ("x = y", 1, 3, "=", "expected `)`"),
         ("cos(k)", 1, 1, "cos", "wrong type"),
         ("expression(x)", 1, 1, "expression", "recursive"),
@@ -316,10 +332,38 @@ fn errors_in_expressions_point_into_the_expression() {
     }
     let error = Kernel::expression("x +", INPUTS).expect_err("unfinished");
     assert!(error.to_string().contains("found the end of the text"), "{error}");
-    for (text, says) in [("", "empty"), ("// x", "empty"), ("mat2x2(x, y, x, y)", "its value must be")] {
+    for (text, says) in [("", "empty"), ("// x", "comment"), ("mat2x2(x, y, x, y)", "its value must be")] {
         let error = Kernel::expression(text, INPUTS).expect_err(text);
         assert!(error.to_string().contains(says), "{error}");
     }
+}
+
+#[test]
+fn what_looks_like_a_habit_and_is_valid_is_read() {
+    for text in
+        ["v[0]", "x < y && y < a", "(x < y) == (y < a)", "f32(k) * 0.5", "k * 2", "x - -y", "v.x * 0.5"]
+    {
+        Kernel::expression(text, INPUTS).unwrap_or_else(|error| panic!("{error}"));
+    }
+    let own = [("pi", f32::TYPE), ("np", f32::TYPE), ("e", f32::TYPE)];
+    Kernel::expression("pi + np * e", &own).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn long_lines_are_shown_around_the_mark() {
+    for (before, after) in [(200, 200), (0, 300), (300, 0), (30, 90)] {
+        let text = format!("{}q{}", "x + ".repeat(before), " + x".repeat(after));
+        let error = Kernel::expression(&text, INPUTS).expect_err("q");
+        let message = error.to_string();
+        assert_eq!((parts(&error).1 as usize, &*marked(&error)), (4 * before + 1, "q"), "{message}");
+        assert!(message.lines().all(|line| line.chars().count() <= 110), "{message}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped() {
+    let kernel = Kernel::map("\u{feff}fn f(x: f32) -> f32 { return x; }");
+    assert_eq!(kernel.expect("valid").name(), "f");
 }
 
 #[test]

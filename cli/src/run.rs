@@ -42,6 +42,8 @@ pub(crate) struct Options {
     n: Option<Axes>,
 
     /// Where to save an output; NAME=FILE.npy for a body with several. Without it the output is summarised
+    ///
+    /// Write a file with = in its name as ./a=b.npy.
     #[arg(long, value_name = "[NAME=]FILE.npy")]
     out: Vec<OsString>,
 
@@ -77,6 +79,13 @@ VALUES
 
   In an expression a file has its own type, index is u32, uniform and linspace are f32; a number is f32 if it has a point or an
   exponent, otherwise it takes the one type of the other inputs, or f32 if they have none or several. 2f, 2i, 2u name a type.
+
+DIFFERS FROM NUMPY
+  1/2*x                     divides whole numbers first and is 0: write 0.5*x, x/2 or 1.0/2.0*x
+  index, i32, u32           do not become floats: f32(i)*0.5. i/2 drops the rest; index is u32, 0u - 1u is 4294967295
+  x % y                     has the sign of x, as numpy.fmod
+  x*x, pow(x, y)            for x**2, x**y;  && || !  for  and or not;  select(b, a, c)  for  where(c, a, b)
+  max, min, sign            of NaN: max and min may give the other side, sign may give 0
 
 EXAMPLES
   forall run 'sqrt(x*x + y*y)' --in x=X.npy --in y=Y.npy --out Z.npy
@@ -239,6 +248,19 @@ fn kernel(options: &Options, inputs: &[Input]) -> Result<Kernel, Failure> {
     if options.function.is_some() || words().any(|word| word == "fn") {
         return Ok(read(text)?);
     }
+    // Whole numbers without a type take the one that all typed inputs share.
+    let own = inputs.iter().map(|input| input.own_type(options.cast)).collect::<Result<Vec<_>, _>>()?;
+    let mut scalars = own.iter().flatten().map(|ty| ty.scalar);
+    let shared = scalars.next().filter(|first| scalars.all(|scalar| scalar == *first)).unwrap_or(Scalar::F32);
+    let types: Vec<(&str, ElementType)> = (inputs.iter().zip(own))
+        .map(|(input, ty)| (&*input.name, ty.unwrap_or(ElementType { scalar: shared, width: input.width() })))
+        .collect();
+    let kernel = Kernel::expression(text, &types).map_err(|error| match error.into() {
+        Failure::Usage(message) if message.contains("no definition in scope") => {
+            Failure::Usage(format!("{message}\nevery name of an expression needs a value: --in NAME=VALUE"))
+        }
+        other => other,
+    })?;
     for input in inputs {
         if !words().any(|word| word == input.name) {
             return Err(Failure::Usage(format!(
@@ -247,19 +269,7 @@ fn kernel(options: &Options, inputs: &[Input]) -> Result<Kernel, Failure> {
             )));
         }
     }
-    // Whole numbers without a type take the one that all typed inputs share.
-    let own = inputs.iter().map(|input| input.own_type(options.cast)).collect::<Result<Vec<_>, _>>()?;
-    let mut scalars = own.iter().flatten().map(|ty| ty.scalar);
-    let shared = scalars.next().filter(|first| scalars.all(|scalar| scalar == *first)).unwrap_or(Scalar::F32);
-    let types: Vec<(&str, ElementType)> = (inputs.iter().zip(own))
-        .map(|(input, ty)| (&*input.name, ty.unwrap_or(ElementType { scalar: shared, width: input.width() })))
-        .collect();
-    Kernel::expression(text, &types).map_err(|error| match error.into() {
-        Failure::Usage(message) if message.contains("no definition in scope") => {
-            Failure::Usage(format!("{message}\nevery name of an expression needs a value: --in NAME=VALUE"))
-        }
-        other => other,
-    })
+    Ok(kernel)
 }
 
 /// The inputs in the order of the kernel's parameters.
@@ -330,6 +340,13 @@ fn output_shape(
     let Some((shaped, shape)) = shapes.next() else {
         return Ok(n.map_or_else(|| vec![first.n], <[usize]>::to_vec));
     };
+    if let Some(asked) = n.filter(|asked| asked.len() > 1 && asked != shape) {
+        return Err(Failure::Usage(format!(
+            "--n asks for the shape {}, but `{shaped}` has {}; leave --n out",
+            Shape(asked),
+            Shape(shape)
+        )));
+    }
     if let Some((name, other)) = shapes.find(|(_, other)| *other != shape) {
         return Err(Failure::Run(format!(
             "`{name}` has the shape {}, expected {}, as `{shaped}`; arrays are not broadcast",
@@ -340,16 +357,24 @@ fn output_shape(
     Ok(shape.clone())
 }
 
+/// Whether the text before a `=` is a name. A file is no name where it has a point or a slash: `./a=b.npy`.
+fn is_name(text: &str) -> bool {
+    text.chars().all(|c| c == '_' || c.is_alphanumeric()) && !text.starts_with(|c: char| c.is_ascii_digit())
+}
+
 /// Where each output of the kernel goes.
 fn targets(signature: &Signature, outs: &[OsString]) -> Result<Vec<Option<Target>>, Failure> {
     let names = || signature.outputs.iter().map(|field| &*field.name).collect::<Vec<_>>().join(", ");
     let mut files: Vec<Option<&Path>> = vec![None; signature.outputs.len()];
     for out in outs {
-        let named = split(out).and_then(|(name, file)| {
-            Some((signature.outputs.iter().position(|field| field.name == name)?, Path::new(file)))
-        });
-        let (at, file) = match named {
-            Some(named) => named,
+        let (at, file) = match split(out).filter(|(name, _)| is_name(name)) {
+            Some((name, file)) => {
+                let at = signature.outputs.iter().position(|field| field.name == name);
+                let at = at.ok_or_else(|| {
+                    Failure::Usage(format!("--out {name}=…: no output `{name}`; it has {}", names()))
+                })?;
+                (at, Path::new(file))
+            }
             None if signature.outputs.len() == 1 => (0, Path::new(out)),
             None => {
                 return Err(Failure::Usage(format!(

@@ -160,13 +160,19 @@ impl fmt::Display for Summary {
             };
             elements.iter().map(element).collect::<Vec<_>>().join("  ")
         };
+        if self.first.is_empty() {
+            return writeln!(f, "  no elements");
+        }
         write!(f, "  {}", elements(&self.first))?;
         if !self.last.is_empty() {
             write!(f, "  …  {}", elements(&self.last))?;
         }
         write!(f, "\n  ")?;
         match &self.range {
-            Some((min, mean, max)) => write!(f, "min {min}  mean {mean:.6e}  max {max}")?,
+            // The mean of f32s is shown as one: more digits would say nothing.
+            Some((min, mean, max)) => {
+                write!(f, "min {min}  mean {}  max {max}", Number::Float(*mean as f32))?;
+            }
             None => write!(f, "no finite numbers")?,
         }
         if self.nan > 0 {

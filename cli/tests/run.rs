@@ -105,6 +105,10 @@ fn shapes_are_kept() {
     assert!(error.contains("`y` has 5 elements, expected 6, as `x`"), "{error}");
     let error = failure(&dir, 2, ["run", "--n", "7", "--in", "x=x.npy", "--", "-x"]);
     assert!(error.contains("--n asks for 7 elements, but `x` has 6"), "{error}");
+    let error = failure(&dir, 2, ["run", "--n", "3,2", "--in", "y=x.npy", "--", "-y"]);
+    assert!(error.contains("--n asks for the shape (3, 2), but `y` has (1, 6, 1)"), "{error}");
+    success(&dir, ["run", "--n", "6", "--in", "x=x.npy", "--out", "./a=b.npy", "--", "-x"]);
+    assert_eq!(read(dir.join("a=b.npy")).1, "(1, 6, 1)");
 }
 
 #[test]
@@ -207,6 +211,8 @@ fn bad_usage() {
         (&["run", "x.wgsl.", "--in", "x=1.0"], "error"),
         (&["run", "x", "--in", "x=1.0", "--out", "a.npy", "--out", "b.npy"], "already has a file"),
         (&["run", "x", "--in", "x=1.0", "--out", "."], "directory"),
+        (&["run", "x", "--in", "x=1.0", "--out", "foo=o.npy"], "no output `foo`; it has out"),
+        (&["run", "x ** 2", "--in", "x=1.0", "--in", "unused=1"], "WGSL has no `**`"),
         (&["walk"], "walk"),
     ] {
         let error = failure(&dir, 2, args);
@@ -268,7 +274,7 @@ fn the_summary_counts_what_is_not_finite() {
     write_f32(dir.join("x.npy"), &[f32::NAN, 1.0, f32::INFINITY, -3.0, f32::NEG_INFINITY, 0.1, 7.0, 2.0]);
     let text = success(&dir, ["run", "x", "--in", "x=x.npy"]);
     assert!(text.contains("NaN  1.0  inf  …  0.1  7.0  2.0\n"), "{text}");
-    assert!(text.contains("min -3.0  mean 1.420000e0  max 7.0  (1 NaN)  (2 infinite)"), "{text}");
+    assert!(text.contains("min -3.0  mean 1.42  max 7.0  (1 NaN)  (2 infinite)"), "{text}");
 
     let text = success(&dir, ["run", "x", "--in", "x=x.npy", "--json"]);
     let json: Value = serde_json::from_str(&text).unwrap();
@@ -286,6 +292,7 @@ fn the_summary_counts_what_is_not_finite() {
     write_f32(dir.join("x.npy"), &[]);
     let json: Value =
         serde_json::from_str(&success(&dir, ["run", "x", "--in", "x=x.npy", "--json"])).unwrap();
+    assert!(success(&dir, ["run", "x", "--in", "x=x.npy"]).ends_with("\n  no elements\n"));
     assert!(json["outputs"][0]["min"].is_null() && json["outputs"][0]["first"] == serde_json::json!([]));
 }
 

@@ -4,10 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::element::ElementType;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::kernel::habit;
 use crate::kernel::scan;
 use crate::kernel::source::Source;
 use crate::kernel::stack;
+use crate::kernel::validity::Explanation;
 use crate::kernel::wgsl::{self, Body};
 
 /// The function's name. A parameter of the same name hides it, which is fine: the expression has no use for it.
@@ -28,7 +30,21 @@ pub(crate) fn read(expression: &str, inputs: &[(&str, ElementType)]) -> Result<B
 /// The same, on this thread's stack.
 fn read_here(expression: &str, source: Source, inputs: &[(&str, ElementType)]) -> Result<Body> {
     check_inputs(&source, inputs)?;
+    check_comments(&source)?;
     check_brackets(&source)?;
+    read_checked(expression, source.clone(), inputs).map_err(|error| match error {
+        Error::Wgsl { .. } => match habit::explain(expression, inputs) {
+            Some(Explanation { message, place, help }) => {
+                source.invalid(place, &message, "", help.as_slice())
+            }
+            None => error,
+        },
+        other => other,
+    })
+}
+
+/// The same, of text that can be placed into a function.
+fn read_checked(expression: &str, source: Source, inputs: &[(&str, ElementType)]) -> Result<Body> {
     let params: Vec<String> = inputs.iter().map(|(name, ty)| format!("{name}: {ty}")).collect();
     let params = params.join(", ");
 
@@ -91,6 +107,22 @@ fn check_inputs(source: &Source, inputs: &[(&str, ElementType)]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A comment would silently hide the rest, which may be meant: `x // 2` is a quotient in Python.
+fn check_comments(source: &Source) -> Result<()> {
+    let text = &*source.text;
+    let starts = |mark: &str| text.find(mark).map(|at| at..at + mark.len());
+    let Some(place) = starts("//").into_iter().chain(starts("/*")).min_by_key(|place| place.start) else {
+        return Ok(());
+    };
+    let mark = &text[place.clone()];
+    let help = match mark {
+        "//" => "for a whole quotient write floor(x / y) (floats) or x / y (integers)",
+        _ => "an expression has no comments",
+    };
+    let message = format!("`{mark}` starts a comment in WGSL");
+    Err(source.invalid(Some(place), &message, "", &[help.to_owned()]))
 }
 
 /// Nothing in the text may close what stands around it, or start a statement.

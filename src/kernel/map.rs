@@ -30,7 +30,8 @@ impl Kernel {
     /// With several functions in the text, the kernel is the last one that no other function calls. Each parameter is bound
     /// by the call to a number, an array or [`Index`](crate::Index). A returned struct gives one output for each member.
     /// `var<storage, read> name: array<T>;` beside the function is an array that every element may read anywhere: the call
-    /// binds it after the function's parameters.
+    /// binds it after the function's parameters. An `array<vec3<f32>>` has rows of 16 bytes there: bind `[f32; 4]` rows, of
+    /// which the fourth number is not read. (A `vec3<f32>` parameter or output is a packed `[f32; 3]`.)
     ///
     /// # Errors
     /// [`Error::Wgsl`](crate::Error::Wgsl) for text that is not valid WGSL, [`Error::Unsupported`](crate::Error::Unsupported)
@@ -219,7 +220,10 @@ impl Map {
             let info = wgsl::validate(source, &module).map_err(|error| self.internal(&error))?;
             let mut program = lower(&module, &info, &generated.entry).map_err(|unsupported| {
                 let place = unsupported.span.to_range();
-                let help = "a map kernel computes each element by itself, with f32, i32, u32 and bool";
+                let help = match &unsupported.construct {
+                    limit if limit.contains("more than") => "write a smaller or flatter body",
+                    _ => "a map kernel computes each element by itself, with f32, i32, u32 and bool",
+                };
                 source.unsupported(place, &unsupported.construct, help)
             })?;
             passes::optimise(&mut program);

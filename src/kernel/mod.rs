@@ -14,6 +14,7 @@ pub(crate) mod closure;
 pub(crate) mod cost;
 mod expression;
 mod generate;
+mod habit;
 pub(crate) mod map;
 mod scan;
 pub(crate) mod shader;

@@ -1,5 +1,6 @@
 //! The user's WGSL text and how an error points into it: line, column, the line itself and a caret.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
@@ -65,6 +66,7 @@ impl Source {
         let Location { line, column, text, marked } = location;
         let digits = line.to_string().len();
         let _ = write!(all, "{}:{line}:{column}: {message}", self.name);
+        let (text, marked) = shorten(text, marked);
         let shown: String = text.chars().map(printable).collect();
         let _ = write!(all, "\n{line} | {shown}");
         // Tabs are copied, so that the caret stands under its character at any tab width.
@@ -118,6 +120,22 @@ impl Source {
         }
     }
 }
+
+/// What of a line longer than [`SHOWN`] characters is shown: what stands around the mark.
+fn shorten(text: &str, marked: Range<usize>) -> (Cow<'_, str>, Range<usize>) {
+    if text.chars().count() <= SHOWN {
+        return (text.into(), marked);
+    }
+    let start = text[..marked.start].char_indices().rev().nth(SHOWN / 2 - 1).map_or(0, |(at, _)| at);
+    let end = text[start..].char_indices().nth(SHOWN).map_or(text.len(), |(at, _)| start + at);
+    let before = if start > 0 { "…" } else { "" };
+    let after = if end < text.len() { "…" } else { "" };
+    let moved = |at: usize| at.min(end) - start + before.len();
+    (format!("{before}{}{after}", &text[start..end]).into(), moved(marked.start)..moved(marked.end))
+}
+
+/// Characters of a line that are shown.
+const SHOWN: usize = 100;
 
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)

@@ -28,10 +28,18 @@ pub(crate) fn explain(module: &Module, error: &WithSpan<ValidationError>) -> Exp
     while let Some(next) = cause.source() {
         cause = next;
     }
+    let (message, help) = match without_handles(&cause.to_string()) {
+        // naga's word for literals that have no type yet.
+        message if message.starts_with("Abstract types may only appear") => (
+            "this number does not become what it is combined with".to_owned(),
+            Some("WGSL converts no variable: write `f32(i) * 0.5` for an integer `i`".to_owned()),
+        ),
+        message => (message, None),
+    };
     Explanation {
-        message: without_handles(&cause.to_string()),
+        message,
         place: error.spans().filter_map(|(span, _)| span.to_range()).min_by_key(Range::len),
-        help: None,
+        help,
     }
 }
 

@@ -117,6 +117,8 @@ pub(crate) fn validate(source: &Source, module: &Module) -> Result<ModuleInfo> {
 
 /// Reads a function body. With several functions the kernel is the one called `function`, or the last that no other calls.
 pub(crate) fn read(text: &str, function: Option<&str>) -> Result<Body> {
+    // A byte order mark, as some editors write it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let declarations = scan::declarations(text);
     let guess = declarations.functions.last().map_or("wgsl", |function| &text[function.name.clone()]);
     let text: Arc<str> = text.into();

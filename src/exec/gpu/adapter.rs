@@ -54,6 +54,8 @@ pub(crate) struct Found {
 pub(crate) struct Wishes {
     /// `FORALL_ALLOW_SOFTWARE_GPU=1`.
     pub allow_software: bool,
+    /// What `FORALL_ALLOW_SOFTWARE_GPU` holds where that is neither `0` nor `1`.
+    pub misspelt: Option<String>,
     /// `WGPU_ADAPTER_NAME`: a part of the name, in any case.
     pub name: Option<String>,
     /// `WGPU_POWER_PREF=low`: integrated before discrete.
@@ -63,8 +65,10 @@ pub(crate) struct Wishes {
 impl Wishes {
     pub(crate) fn from_env() -> Self {
         let text = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let allow = text(ALLOW_SOFTWARE).filter(|value| value != "0");
         Self {
-            allow_software: text(ALLOW_SOFTWARE).as_deref() == Some("1"),
+            allow_software: allow.as_deref() == Some("1"),
+            misspelt: allow.filter(|value| value != "1"),
             name: text("WGPU_ADAPTER_NAME").map(|name| name.to_lowercase()),
             low_power: PowerPreference::from_env() == Some(PowerPreference::LowPower),
         }
@@ -102,10 +106,14 @@ pub(crate) fn none_counts(found: &[Found]) -> String {
                 .to_owned(),
         };
     }
-    let each: Vec<String> = found
-        .iter()
-        .map(|found| format!("{} ({}): {}", found.fact.name, found.fact.api, found.fact.reason))
-        .collect();
+    // Vulkan and OpenGL show the same adapter twice.
+    let mut each = Vec::new();
+    for AdapterFact { name, reason, .. } in found.iter().map(|found| &found.fact) {
+        let line = format!("{name}: {reason}");
+        if !each.contains(&line) {
+            each.push(line);
+        }
+    }
     format!("no adapter counts as a GPU: {}", each.join("; "))
 }
 
@@ -177,9 +185,16 @@ fn verdict(info: &wgpu::AdapterInfo, wishes: &Wishes) -> Result<String, String> 
         return Err(format!("WGPU_ADAPTER_NAME asks for `{wanted}`"));
     }
     match (is_software(info), wishes.allow_software) {
-        (true, false) => Err(format!(
-            "a software rasteriser runs on the CPU and is no GPU; {ALLOW_SOFTWARE}=1 lets tests use it"
-        )),
+        (true, false) => Err(match &wishes.misspelt {
+            None => {
+                format!(
+                    "a software rasteriser runs on the CPU and is no GPU; {ALLOW_SOFTWARE}=1 lets tests use it"
+                )
+            }
+            Some(value) => {
+                format!("a software rasteriser is no GPU; {ALLOW_SOFTWARE}=`{value}`: expected 0 or 1")
+            }
+        }),
         (true, true) => Ok(format!("a software rasteriser, allowed by {ALLOW_SOFTWARE}=1")),
         (false, _) => Ok("a GPU".to_owned()),
     }
@@ -240,6 +255,9 @@ mod tests {
             let reason = verdict(&info, &wishes).expect_err(name);
             assert!(reason.contains(ALLOW_SOFTWARE), "{reason}");
             assert!(verdict(&info, &Wishes { allow_software: true, ..Wishes::default() }).is_ok());
+            let misspelt = Wishes { misspelt: Some("yes".to_owned()), ..Wishes::default() };
+            let reason = verdict(&info, &misspelt).expect_err(name);
+            assert!(reason.contains("=`yes`: expected 0 or 1"), "{reason}");
         }
     }
 

@@ -76,7 +76,8 @@ impl Kernel {
     /// `out0`, `out1`, …) otherwise.
     ///
     /// # Errors
-    /// [`Error::ArgumentCount`] if there are not exactly as many names as parameters and as outputs.
+    /// [`Error::ArgumentCount`] if there are not exactly as many names as parameters and as outputs,
+    /// [`Error::DuplicateName`] if two parameters or two outputs are given the same.
     ///
     /// # Examples
     /// ```
@@ -90,6 +91,8 @@ impl Kernel {
         let signature = self.signature();
         count(signature, "parameter names", params.len(), signature.params.iter().map(|p| &p.field))?;
         count(signature, "output names", outputs.len(), signature.outputs.iter())?;
+        distinct(signature, "parameters", params)?;
+        distinct(signature, "outputs", outputs)?;
         let mut renamed = signature.clone();
         for (param, name) in renamed.params.iter_mut().zip(params) {
             param.field.name = (*name).to_owned();
@@ -100,14 +103,17 @@ impl Kernel {
         Ok(Self(Arc::new(Inner { signature: renamed, ..Arc::unwrap_or_clone(self.0) })))
     }
 
-    /// A kernel with the bodies of both: its WGSL runs on the GPU, the closure of `closure` on the CPU. The names are those
+    /// A kernel with the bodies of both: the WGSL of `self` runs on the GPU, the closure of `closure` on the CPU. The names are those
     /// of `self`.
     ///
     /// # Errors
+    /// [`Error::WrongBody`] unless `self` is made of WGSL alone and `closure` of a closure alone.
     /// [`Error::ArgumentCount`] or [`Error::WrongType`] if the two do not have the same number of parameters and outputs,
     /// of the same types, in the same order. A closure may ask for less freedom than the WGSL (a uniform where the WGSL
     /// takes an element, say): the kernel then takes what both can.
     pub fn with_closure(self, closure: Self) -> Result<Self> {
+        self.made_of(WGSL)?;
+        closure.made_of(CLOSURE)?;
         let (ours, theirs) = (self.signature(), closure.signature());
         count(ours, "closure parameters", theirs.params.len(), ours.params.iter().map(|p| &p.field))?;
         count(ours, "closure outputs", theirs.outputs.len(), ours.outputs.iter())?;
@@ -128,6 +134,28 @@ impl Kernel {
         let closure = closure.0.closure.clone();
         Ok(Self(Arc::new(Inner { signature, closure, ..Arc::unwrap_or_clone(self.0) })))
     }
+
+    fn made_of(&self, expected: &'static str) -> Result<()> {
+        let got = match (&self.0.wgsl, &self.0.closure) {
+            (Some(_), None) => WGSL,
+            (Some(_), Some(_)) => "a kernel of WGSL and a closure",
+            (None, _) => CLOSURE,
+        };
+        if got == expected {
+            return Ok(());
+        }
+        Err(Error::WrongBody { kernel: self.name().to_owned(), got, expected })
+    }
+}
+
+const WGSL: &str = "a kernel of WGSL";
+const CLOSURE: &str = "a kernel of a closure";
+
+fn distinct(signature: &Signature, what: &'static str, names: &[&str]) -> Result<()> {
+    let twice = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name));
+    twice.map_or(Ok(()), |(_, name)| {
+        Err(Error::DuplicateName { kernel: signature.name.clone(), what, name: (*name).to_owned() })
+    })
 }
 
 fn count<'a>(

@@ -382,7 +382,13 @@ fn names_and_pairs_that_do_not_fit() {
         Err(Error::ArgumentCount { got: 0, expected: 1, .. })
     ));
 
-    let paired = named
+    assert!(matches!(
+        kernel().named(&["a", "a"], &["y"]),
+        Err(Error::DuplicateName { what: "parameters", .. })
+    ));
+
+    let map = Kernel::map("fn k(a: f32, x: u32) -> f32 { return a * f32(x); }").unwrap();
+    let paired = map
         .clone()
         .with_closure(Kernel::lanes("lanes", |a: f32, x: u32x4| f32x4::splat(a + x.to_array()[0] as f32)));
     let paired = paired.unwrap();
@@ -391,7 +397,7 @@ fn names_and_pairs_that_do_not_fit() {
     assert_eq!((paired.name(), params[1].field.name.as_str()), ("k", "x"));
     check(&paired, 9, (1.0_f32, 2_u32), |_| 3.0_f32);
 
-    let refused = |closure| named.clone().with_closure(closure).unwrap_err();
+    let refused = |closure| map.clone().with_closure(closure).unwrap_err();
     assert!(matches!(
         refused(Kernel::scalar("k", |a: f32| a)),
         Error::ArgumentCount { got: 1, expected: 2, .. }
@@ -400,6 +406,19 @@ fn names_and_pairs_that_do_not_fit() {
     assert!(matches!(refused(Kernel::scalar("k", |_: f32, x: u32| x)), Error::WrongType { .. }));
     assert!(matches!(refused(Kernel::scalar("k", |a: f32, _: u32| (a, a))), Error::ArgumentCount { .. }));
     assert!(matches!(refused(Kernel::scalar("k", |a: f32, _: &[u32]| a)), Error::WrongType { .. }));
+}
+
+#[test]
+fn only_wgsl_and_a_closure_make_a_pair() {
+    let map = || Kernel::map("fn k(x: f32) -> f32 { return x; }").unwrap();
+    let closure = || Kernel::scalar("k", |x: f32| x);
+    let pair = || map().with_closure(closure()).unwrap();
+    for (kernel, other) in
+        [(map(), map()), (closure(), map()), (closure(), closure()), (pair(), closure()), (map(), pair())]
+    {
+        let error = kernel.with_closure(other).unwrap_err();
+        assert!(matches!(error, Error::WrongBody { .. }), "{error}");
+    }
 }
 
 #[test]
