@@ -151,6 +151,12 @@ impl Expression<'_> {
         word == "." || is_number(word) && (before == "." || has_exponent(word))
     }
 
+    /// Whether the `<` behind a token holds a type: `vec2<f32>`.
+    fn is_generic(&self, i: Option<usize>) -> bool {
+        let word = self.word(i);
+        word.starts_with("vec") || word.starts_with("mat") || word == "array" || word == "bitcast"
+    }
+
     /// `a < b < c`.
     fn chain(&self) -> Option<Explanation> {
         let mut compared = false;
@@ -158,9 +164,15 @@ impl Expression<'_> {
         while i < self.tokens.len() {
             let rest = &self.text[self.tokens[i].place.start..];
             let starts = |operators: &[&str]| operators.iter().any(|operator| rest.starts_with(operator));
-            if starts(&["<<", ">>", "&&", "||"]) {
-                compared &= starts(&["<<", ">>"]);
+            if starts(&["<<", ">>"]) {
                 i += 1;
+            } else if starts(&["&&", "||"]) {
+                compared = false;
+                i += 1;
+            } else if starts(&["<"]) && self.is_generic(i.checked_sub(1)) {
+                while i < self.tokens.len() && self.word(Some(i)) != ">" {
+                    i += 1;
+                }
             } else if starts(&["(", ")", "[", "]", ","]) {
                 compared = false;
             } else if starts(&["<", ">", "==", "!="]) {
