@@ -69,7 +69,7 @@ pub(crate) fn check<'a, 'i: 'a, 'o: 'a>(
     for (field, output) in signature.outputs.iter().zip(&checked_outputs) {
         expect(field, output.data.len() / output.ty.size())?;
     }
-    Ok(Part { start: 0, n, whole: n, inputs: checked, outputs: checked_outputs, progress: None })
+    Ok(Part { start: 0, n, inputs: checked, outputs: checked_outputs, progress: None })
 }
 
 /// Whether every index of `n` elements is a `u32`.

@@ -71,8 +71,6 @@ pub(crate) struct Part<'a> {
     pub start: usize,
     /// Elements in this part.
     pub n: usize,
-    /// Elements of the whole loop.
-    pub whole: usize,
     /// In the order of the signature.
     pub inputs: Inputs<'a>,
     /// In the order of the signature.
@@ -108,18 +106,10 @@ impl<'a> Part<'a> {
             high_out.push(Output { data: b, ty });
         }
         (
-            Self {
-                start: self.start,
-                n: at,
-                whole: self.whole,
-                inputs: low,
-                outputs: low_out,
-                progress: self.progress.clone(),
-            },
+            Self { start: self.start, n: at, inputs: low, outputs: low_out, progress: self.progress.clone() },
             Self {
                 start: self.start + at,
                 n: self.n - at,
-                whole: self.whole,
                 inputs: high,
                 outputs: high_out,
                 progress: self.progress,
@@ -152,24 +142,16 @@ impl<'a> Part<'a> {
             .iter_mut()
             .map(|output| Output { data: &mut output.data[bytes(output.ty)], ty: output.ty })
             .collect();
-        Part {
-            start: self.start + range.start,
-            n: range.len(),
-            whole: self.whole,
-            inputs,
-            outputs,
-            progress: None,
-        }
+        Part { start: self.start + range.start, n: range.len(), inputs, outputs, progress: None }
     }
 
-    /// Bytes of the arrays that the whole loop goes through, element by element.
-    pub(crate) fn loop_bytes(&self) -> usize {
+    /// Bytes of the arrays that it goes through, element by element.
+    pub(crate) fn bytes(&self) -> usize {
         let inputs = self.inputs.iter().map(|input| match input {
-            Input::Array { ty, .. } => ty.size(),
+            Input::Array { data, .. } => data.len(),
             _ => 0,
         });
-        let outputs = self.outputs.iter().map(|output| output.ty.size());
-        self.whole.saturating_mul(inputs.chain(outputs).sum())
+        inputs.chain(self.outputs.iter().map(|output| output.data.len())).sum()
     }
 
     /// How each parameter is bound.
@@ -245,7 +227,7 @@ mod tests {
             Output { data: bytemuck::cast_slice_mut(wide), ty: f64::TYPE },
         ];
         let (inputs, outputs) = (inputs.into_iter().collect(), outputs.into_iter().collect());
-        Part { start: 100, n, whole: 100 + n, inputs, outputs, progress: None }
+        Part { start: 100, n, inputs, outputs, progress: None }
     }
 
     fn fill(part: &mut Part<'_>) {
@@ -267,8 +249,8 @@ mod tests {
         for at in 0..=9 {
             let (mut out, mut wide) = ([f32::NAN; 9], [f64::NAN; 9]);
             let (mut low, mut high) = part(&x, &[1, 2], &mut out, &mut wide).split_at(at);
-            // Array elements of 12, 4 and 8 bytes, 109 of each in the whole loop.
-            assert_eq!((low.loop_bytes(), high.loop_bytes()), (109 * 24, 109 * 24));
+            // Elements of 12, 4 and 8 bytes.
+            assert_eq!((low.bytes(), high.bytes()), (24 * at, 24 * (9 - at)));
             assert_eq!((low.n, low.start, high.n, high.start), (at, 100, 9 - at, 100 + at));
             fill(&mut low);
             fill(&mut high);
@@ -280,7 +262,6 @@ mod tests {
 
             let (mut out, mut wide) = ([f32::NAN; 9], [f64::NAN; 9]);
             let mut whole = part(&x, &[1, 2], &mut out, &mut wide);
-            assert_eq!(whole.slice(at..9).loop_bytes(), 109 * 24);
             fill(&mut whole.slice(at..9));
             fill(&mut whole.slice(0..at));
             drop(whole);

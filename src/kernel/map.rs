@@ -280,10 +280,12 @@ pub(crate) fn whole_fits(kernel: &str, name: &str, bytes: usize, ty: ElementType
 /// Elements of one run: word indices of vectors of four stay below 2³².
 const MAX_RUN: usize = 1 << 30;
 
-/// Bytes of a loop's arrays from which its outputs go past the caches: twice the 32 MiB that the last level usually has.
+/// Bytes of a run's arrays from which its outputs go past the caches: twice the 32 MiB that the last level usually has.
 ///
 /// Measured with 32 MiB of it, saxpy on one thread, against plain stores: 0.7 times as fast at 12 MB, the same at 24 MB, 1.1 to
-/// 1.3 times at 36 and 48 MB, 1.3 times at 72 MB, 1.2 to 2.6 times at 120 MB. Not lower, because what comes next may want the outputs cached.
+/// 1.3 times at 36 and 48 MB, 1.3 times at 72 MB, 1.2 to 2.6 times at 120 MB. Not lower, because what comes next may want the
+/// outputs cached. Small pieces of a large loop, in a pool of two threads on two busy cores, were 0.7 times as fast: so
+/// it is the run's own size that counts.
 const STREAM_BYTES: usize = 64 << 20;
 
 /// Buffers of a run that need no allocation.
@@ -300,7 +302,7 @@ impl Variant {
         let n = u32::try_from(part.n).expect("at most MAX_RUN elements");
         // Where no parameter is bound to Index, base is unused; where one is, the launch has checked that it fits.
         let words = Shader::words(part, part.start as u32, n);
-        let stream = part.loop_bytes() > STREAM_BYTES;
+        let stream = part.bytes() > STREAM_BYTES;
         let mut outputs = part.outputs.iter_mut();
         let mut next_output = 0;
         let mut buffers = Buffers::new();

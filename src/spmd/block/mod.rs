@@ -51,7 +51,7 @@ impl Code {
         self.compiled.run(buffers, invocations, false);
     }
 
-    /// The same where the buffers of the whole launch are larger than the caches: what the program
+    /// The same for buffers that are larger than the caches: what the program
     /// computes for consecutive words of a buffer, once each, goes past them. The results are the same.
     ///
     /// # Panics
