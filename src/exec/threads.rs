@@ -118,7 +118,9 @@ impl Threads {
             let taken = begun.elapsed();
             rest = tail;
             let left = taken.mul_f64(rest.n as f64 / probe as f64);
-            if taken >= MEASURABLE && left > BREAK_EVEN {
+            // The first probe is mostly the first call's own cost, unless it is worth sharing all by itself.
+            let measurable = if probe == lanes { BREAK_EVEN } else { MEASURABLE };
+            if taken >= measurable && left > BREAK_EVEN {
                 let piece = piece(taken, probe, n, self.count(), lanes);
                 return self.split(kernel, rest, piece).map(|()| true);
             }
