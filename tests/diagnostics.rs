@@ -318,7 +318,7 @@ fn errors_in_expressions_point_into_the_expression() {
         ("k * 0.5", 1, 1, "k", "f32(k)"),
         ("1.5 + k", 1, 7, "k", "f32(k)"),
         ("k * 1e3", 1, 1, "k", "f32(k)"),
-        ("(k + 1) * 0.5", 1, 11, "0.5", "f32(i) * 0.5"),
+        ("(k + 1) * 0.5", 1, 1, "(k + 1) * 0.5", "f32(i) * 0.5"),
         ("x = y", 1, 3, "=", "expected `)`"),
         ("cos(k)", 1, 1, "cos", "wrong type"),
         ("expression(x)", 1, 1, "expression", "recursive"),

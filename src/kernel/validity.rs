@@ -16,6 +16,9 @@ pub(crate) struct Explanation {
     pub help: Option<String>,
 }
 
+/// What to do where a literal stands beside a variable of another type.
+pub(crate) const CONVERT: &str = "WGSL converts no variable: write `f32(i) * 0.5` for an integer `i`";
+
 /// Puts an error into words. The common mistakes are told by type; the rest in naga's own words.
 pub(crate) fn explain(module: &Module, error: &WithSpan<ValidationError>) -> Explanation {
     if let ValidationError::Function { handle, source, .. } = error.as_inner()
@@ -30,10 +33,9 @@ pub(crate) fn explain(module: &Module, error: &WithSpan<ValidationError>) -> Exp
     }
     let (message, help) = match without_handles(&cause.to_string()) {
         // naga's word for literals that have no type yet.
-        message if message.starts_with("Abstract types may only appear") => (
-            "this number does not become what it is combined with".to_owned(),
-            Some("WGSL converts no variable: write `f32(i) * 0.5` for an integer `i`".to_owned()),
-        ),
+        message if message.starts_with("Abstract types may only appear") => {
+            ("this number does not become what it is combined with".to_owned(), Some(CONVERT.to_owned()))
+        }
         message => (message, None),
     };
     Explanation {

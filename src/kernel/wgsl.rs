@@ -81,6 +81,10 @@ pub(crate) fn parse(source: &Source, text: &str) -> Result<Module> {
             let found = message.find(", found").unwrap_or(message.len());
             message.replace_range(found.., ", found the end of the text");
         }
+        if error.notes().any(|note| note.contains("Subexpression(s) are not constant")) {
+            let message = "a number here does not become what it is combined with";
+            return source.invalid(place, message, "", &[validity::CONVERT.to_owned()]);
+        }
         // The caret shows where; the label need not say the message again.
         let label = if message.contains(label) || label == "see msg" { "" } else { label };
         source.invalid(place, &message, label, &notes(error.notes()))
