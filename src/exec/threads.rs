@@ -142,7 +142,9 @@ impl Threads {
 /// longer than one.
 fn piece(taken: Duration, probe: usize, n: usize, threads: usize, lanes: usize) -> usize {
     let by_time = probe as f64 * PIECE.as_secs_f64() / taken.as_secs_f64();
-    let piece = (by_time as usize).max(BLOCK).min(n / (PIECES_PER_THREAD * threads));
+    // Many pieces, but none so short that it wastes what is computed together, while every thread still gets one.
+    let fair = (n / (PIECES_PER_THREAD * threads)).max((2 * lanes).min(n / threads));
+    let piece = (by_time as usize).max(BLOCK).min(fair);
     let unit = if piece >= BLOCK { BLOCK } else { lanes };
     piece.next_multiple_of(unit).max(unit)
 }
@@ -354,7 +356,8 @@ mod tests {
         assert_eq!(piece(Duration::from_micros(10), 100_000, 32 * BLOCK, 2, 16), 2 * BLOCK);
         // A short loop of slow elements is shared all the same, in whole vectors where there are vectors.
         assert_eq!(piece(Duration::from_secs(1), 1, 10_000, 2, 16), 640);
-        assert_eq!(piece(Duration::from_secs(1), 1, 64, 2, 16), 16);
+        assert_eq!(piece(Duration::from_secs(1), 1, 64, 2, 16), 32);
+        assert_eq!(piece(Duration::from_secs(1), 1, 2048, 2, 256), 512);
         assert_eq!(piece(Duration::from_secs(1), 1, 64, 2, 1), 4);
         assert_eq!(piece(Duration::from_secs(1), 1, 3, 2, 1), 1);
     }

@@ -8,7 +8,6 @@ use crate::cpu::CpuLevel;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::part::{Part, Shape};
-use crate::spmd::ir::LANES;
 
 pub(crate) mod closure;
 pub(crate) mod cost;
@@ -148,9 +147,13 @@ pub(crate) struct Operations {
 
 /// What is asked of a kernel before it runs.
 impl Kernel {
-    /// Elements that take no longer than one, because they are computed together.
+    /// Elements that take about as long as one, because they are computed together: lanes of a vector, or so many lanes of the
+    /// block interpreter that the work outweighs its dispatch, which is paid once for a run.
     pub(crate) fn width(&self) -> usize {
-        self.0.closure.as_ref().map_or(LANES, closure::Closure::width)
+        /// Half the lanes at which the interpreter is within a quarter of its best (`cargo bench --bench logistic_map`: 1000
+        /// elements in pieces of 64 took five times as long as in one).
+        const INTERPRETED: usize = 256;
+        self.0.closure.as_ref().map_or(INTERPRETED, closure::Closure::width)
     }
 
     /// Whether there is a WGSL body: what a GPU can run.
