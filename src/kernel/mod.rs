@@ -150,8 +150,8 @@ impl Kernel {
     /// Elements that take about as long as one, because they are computed together: lanes of a vector, or so many lanes of the
     /// block interpreter that the work outweighs its dispatch, which is paid once for a run.
     pub(crate) fn width(&self) -> usize {
-        /// Half the lanes at which the interpreter is within a quarter of its best (`cargo bench --bench logistic_map`: 1000
-        /// elements in pieces of 64 took five times as long as in one).
+        /// An estimate, between 64 (`logistic_map` of 1000 elements in such pieces on two threads took five times what it took
+        /// on one, `cargo bench --bench logistic_map`) and a full block of 1024.
         const INTERPRETED: usize = 256;
         self.0.closure.as_ref().map_or(INTERPRETED, closure::Closure::width)
     }
