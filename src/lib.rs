@@ -30,6 +30,7 @@
 //! `gpu` (default): the `wgpu` backend. Without it the crate is a small, pure-Rust CPU library.
 
 mod backend;
+mod cancel;
 mod cpu;
 mod dispatch;
 mod element;
@@ -41,6 +42,7 @@ mod part;
 mod spmd;
 
 pub use backend::{Backend, Policy, UnknownBackend};
+pub use cancel::Cancel;
 pub use cpu::CpuLevel;
 pub use dispatch::{Dispatcher, Entry, Exclusion, Plan, Report, Verdict};
 pub use element::{Element, ElementType, Scalar};

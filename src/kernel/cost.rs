@@ -6,7 +6,7 @@
 //! sum in units of one addition.
 
 use crate::spmd::ir::{
-    Binary, Block, Buffer, Class, Label, Memory, Op, Program, Stmt, Ternary, Ty, Unary, Value, Var,
+    Binary, Block, Buffer, Class, Effect, Label, Memory, Op, Program, Stmt, Ternary, Ty, Unary, Value, Var,
 };
 
 /// How often a loop is assumed to go round when that cannot be known: while a condition on computed values holds.
@@ -188,6 +188,9 @@ impl Walk<'_> {
                         cost.once.written += 4.0;
                     }
                 }
+                // Lane by lane, or a scan over a subgroup.
+                Stmt::Effect { effect, .. } if *effect != Effect::Barrier => cost.once.gather += 1.0,
+                Stmt::Effect { .. } => {}
                 Stmt::If { cond, then, otherwise } => {
                     let before = self.starts.clone();
                     let mut one = self.block(then);

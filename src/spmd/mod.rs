@@ -5,6 +5,7 @@ pub(crate) mod block;
 mod cts;
 #[cfg(test)]
 mod differential;
+pub(crate) mod grid;
 pub(crate) mod ir;
 pub(crate) mod lower;
 pub(crate) mod math;

@@ -142,6 +142,12 @@ impl Analysis {
     fn find_stores(&mut self, block: &Block, repeated: bool) {
         for stmt in block {
             match stmt {
+                Stmt::Effect { effect, .. } => {
+                    if let Some(Memory::Buffer(buffer)) = effect.memory() {
+                        self.stored[buffer.index()] = true;
+                        self.written_once[buffer.index()] = false;
+                    }
+                }
                 Stmt::Store { memory: Memory::Buffer(buffer), .. } => {
                     let again = std::mem::replace(&mut self.stored[buffer.index()], true);
                     self.written_once[buffer.index()] &= !again && !repeated;
@@ -198,7 +204,7 @@ impl Analysis {
             Op::Get(var) => {
                 return if self.vars[var.index()].uniform { Kind::Uniform } else { Kind::Varying };
             }
-            Op::Load { memory: Memory::Local(_), .. } => return Kind::Varying,
+            Op::Load { memory: Memory::Local(_) | Memory::Shared(_), .. } => return Kind::Varying,
             Op::Load { memory: Memory::Buffer(buffer), .. } if self.stored[buffer.index()] => early = false,
             _ => {}
         }
@@ -498,6 +504,7 @@ impl Lives<'_> {
                     self.used(*index, matches!(memory, Memory::Buffer(_)));
                     self.used(*value, false);
                 }
+                Stmt::Effect { effect, .. } => effect.operands(|operand| self.used(operand, false)),
                 Stmt::If { cond, then, otherwise } => {
                     self.used(*cond, false);
                     self.depth += 1;

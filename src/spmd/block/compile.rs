@@ -318,6 +318,7 @@ impl Compiler<'_> {
                 Some(Node::Scope { body, left })
             }
             Stmt::Break(_) | Stmt::Continue(_) | Stmt::Return => Some(self.leave(stmt, None)),
+            Stmt::Effect { .. } => unreachable!("lowering makes no effects yet"),
             Stmt::Let(..) | Stmt::Set { .. } | Stmt::Store { .. } => None,
         }
     }
@@ -535,6 +536,7 @@ impl Compiler<'_> {
                     self.special(Special::Scatter, lanes, &[index, source], [buffer.0, 0], false);
                 }
             },
+            Memory::Shared(_) => unreachable!("lowering makes no effects yet"),
             Memory::Local(local) => {
                 let index = self.operand(index);
                 let words = self.program.locals[local.index()].words;

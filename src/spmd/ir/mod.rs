@@ -6,7 +6,9 @@
 //!
 //! * **values**: immutable, assigned once by [`Stmt::Let`], visible in the rest of their block and in blocks nested there;
 //! * **variables**: mutable, one lane value per invocation;
-//! * **memory**: buffers shared by all invocations, and per-invocation arrays for what is indexed dynamically;
+//! * **memory**: buffers shared by all invocations, arrays shared by a workgroup, and per-invocation arrays for what is
+//!   indexed dynamically;
+//! * **effects**: what involves other invocations, a barrier, an atomic or a subgroup operation;
 //! * **structured control flow**: `If`, `Loop`, `Scope`, and `Break`/`Continue`/`Return` out of them.
 //!
 //! There are no masks here. Divergence is the executor's business; [`Class`] says where it can happen at all. Every
@@ -48,6 +50,8 @@ ids! {
     Buffer,
     /// A per-invocation array: index into [`Program::locals`].
     Local,
+    /// An array of the workgroup: index into [`Program::shared`].
+    Shared,
     /// A loop or scope that `Break` and `Continue` name; unique in a program.
     Label,
 }
@@ -64,13 +68,28 @@ pub(crate) enum Ty {
 /// How a value varies over the invocations that run together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Class {
-    /// The same in every active invocation of a launch part.
+    /// The same in every active invocation of a block, which is part of a row or a workgroup: see [`Order`].
     Uniform,
     /// Within a chunk of [`LANES`] lanes, switched off ones too, `value(lane) = value(lane 0) + stride * lane`, modulo
-    /// 2³². Integers only; the stride is not 0.
+    /// 2³². Integers only; with stride 0 the value is the same within a chunk, but not in all of them.
     Linear { stride: u32 },
     /// Anything.
     Varying,
+}
+
+/// Invocations to a subgroup: neighbours by `local_invocation_index`. The last one of a workgroup may have fewer.
+pub(crate) const SUBGROUP: usize = 2 * LANES;
+
+/// Which invocations make a block, and in which order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Order {
+    /// Neighbours along x of the global grid, in whatever workgroup they are. For programs in which no invocation waits for
+    /// another one or shares memory with its workgroup. A block starts at an x that is a multiple of [`LANES`], and all its
+    /// lanes have the same y and z.
+    Rows,
+    /// Exactly one workgroup, by `local_invocation_index`. Workgroups start in the order of their index, x fastest, and each
+    /// runs to its end on one thread, so that one may wait for an earlier one.
+    Workgroups,
 }
 
 /// One compute entry point.
@@ -80,8 +99,12 @@ pub(crate) struct Program {
     pub name: String,
     /// `@workgroup_size`.
     pub workgroup_size: [u32; 3],
+    /// How invocations are put together. `Rows` may be changed to `Workgroups`, before the passes run, but not the reverse.
+    pub order: Order,
     /// Buffers, in the order a launch binds them.
     pub buffers: Vec<BufferDecl>,
+    /// Arrays that a workgroup shares; zero when the workgroup starts. None with [`Order::Rows`].
+    pub shared: Vec<LocalDecl>,
     /// Per-invocation arrays; zero when the entry point starts.
     pub locals: Vec<LocalDecl>,
     /// Mutable variables; zero when the entry point starts.
@@ -103,6 +126,62 @@ pub(crate) struct BufferDecl {
     pub binding: (u32, u32),
     /// Whether the program may store to it. A read-only buffer never aliases a writable one.
     pub writable: bool,
+    /// What the words are.
+    pub role: Role,
+}
+
+/// What is in a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Role {
+    /// The value of the WGSL variable.
+    Data,
+    /// The texels of the texture variable, x fastest, then y, then z or layers, without gaps.
+    Texels(Texels),
+    /// The size of the texture variable of the same binding: width, height, depth or layers; 1 where it has no such axis. Never
+    /// writable. Bound by whoever launches, as the WGSL has no such variable.
+    Size,
+}
+
+/// The texels of a texture: four channels, of which the format stores the first ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Texels {
+    /// How a texel is stored: a storage texture's format; four words for a sampled one.
+    pub format: TexelFormat,
+    /// Axes, layers included: 1 to 3.
+    pub axes: u8,
+}
+
+/// Texel formats: channels, bits each, and their meaning, as WGSL names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum TexelFormat {
+    R32Float,
+    R32Sint,
+    R32Uint,
+    Rg32Float,
+    Rg32Sint,
+    Rg32Uint,
+    Rgba32Float,
+    Rgba32Sint,
+    Rgba32Uint,
+    Rgba16Float,
+    Rgba16Sint,
+    Rgba16Uint,
+    Rgba8Unorm,
+    Rgba8Snorm,
+    Rgba8Sint,
+    Rgba8Uint,
+}
+
+impl TexelFormat {
+    /// Words of a texel.
+    pub(crate) const fn words(self) -> u32 {
+        match self {
+            Self::Rgba32Float | Self::Rgba32Sint | Self::Rgba32Uint => 4,
+            Self::Rg32Float | Self::Rg32Sint | Self::Rg32Uint => 2,
+            Self::Rgba16Float | Self::Rgba16Sint | Self::Rgba16Uint => 2,
+            _ => 1,
+        }
+    }
 }
 
 /// An array private to one invocation.
@@ -151,6 +230,9 @@ pub(crate) enum Stmt {
     /// Writes one word in the active invocations; outside `[0, words)` nothing is written. Two invocations that write the
     /// same word: the higher one wins.
     Store { memory: Memory, index: Value, value: Value },
+    /// Does what other invocations see or take part in, and defines `result`, if there is one. Passes keep effects, all of
+    /// them and in their order, and move no load or store of writable memory over one.
+    Effect { result: Option<Value>, effect: Effect },
     /// Runs `then` where `cond`, then `otherwise` elsewhere: a value of `masked` relies on that order.
     If { cond: Value, then: Block, otherwise: Block },
     /// Runs `body`, then `continuing`, again and again until every invocation has left by `Break`, `Return` or because
@@ -177,6 +259,65 @@ pub(crate) enum Memory {
     Buffer(Buffer),
     /// A per-invocation array.
     Local(Local),
+    /// An array of the workgroup.
+    Shared(Shared),
+}
+
+impl Memory {
+    /// Whether another invocation, or an earlier statement, may have written it: its loads must stay where they are.
+    pub(crate) fn is_writable(self, program: &Program) -> bool {
+        match self {
+            Self::Buffer(buffer) => program.buffers[buffer.index()].writable,
+            Self::Local(_) | Self::Shared(_) => true,
+        }
+    }
+}
+
+/// What involves other invocations.
+///
+/// The memory of an atomic is a writable buffer or an array of the workgroup. Outside `[0, words)` nothing is written and the
+/// result is 0. Where lanes of a block do it at once, the lowest lane goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Effect {
+    /// No invocation of the workgroup goes on before all are here, and then each sees what the others have written, to any
+    /// memory. No result.
+    Barrier,
+    /// The word, `I32` or `U32`.
+    AtomicLoad { memory: Memory, index: Value },
+    /// No result.
+    AtomicStore { memory: Memory, index: Value, value: Value },
+    /// Replaces the word by `op(word, value)`; the result is what it was.
+    Atomic { op: AtomicOp, memory: Memory, index: Value, value: Value },
+    /// Replaces the word by `value` if it is `expected`; the result is what it was. Never fails without a reason.
+    CompareExchange { memory: Memory, index: Value, expected: Value, value: Value },
+    /// The operation over the values of the active invocations of the subgroup, from the lowest to the highest, starting
+    /// with the lowest one's value (a float sum is rounded in that order). `op` is one of `AddF`, `AddI`, `MulF`, `MulI`,
+    /// `MinF`, `MaxF`, `MinI`, `MaxI`, `MinU`, `MaxU`, `AndI`, `OrI`, `XorI`, `AndB` (all), `OrB` (any).
+    Reduce { op: Binary, value: Value },
+    /// The same over the active invocations up to and including this one.
+    InclusiveScan { op: Binary, value: Value },
+    /// The same over the active invocations before this one; the lowest gets 0 for `AddF` and `AddI`, 1 for `MulF` and `MulI`.
+    /// Other operations have none.
+    ExclusiveScan { op: Binary, value: Value },
+    /// Bit k: whether invocation k of the subgroup is active and its `Bool` value true. A `U32`.
+    Ballot { value: Value },
+    /// The value of the lowest active invocation of the subgroup; any type but `Bool`.
+    First { value: Value },
+    /// The value of invocation `index` (a `U32`) of the subgroup; 0 if that one is not active. Any type but `Bool`.
+    Shuffle { value: Value, index: Value },
+}
+
+/// What an atomic makes of the old word and a new value. Wrapping; `Max` and `Min` as the value's type says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum AtomicOp {
+    Add,
+    Sub,
+    And,
+    Or,
+    Xor,
+    Min,
+    Max,
+    Exchange,
 }
 
 /// What an invocation can ask about its place in the index space. All `U32`.
@@ -192,6 +333,10 @@ pub(crate) enum Builtin {
     WorkgroupId(u8),
     /// `num_workgroups`, by axis.
     NumWorkgroups(u8),
+    /// `subgroup_invocation_id`: `local_invocation_index % SUBGROUP`.
+    SubgroupInvocationId,
+    /// `subgroup_id`: `local_invocation_index / SUBGROUP`.
+    SubgroupId,
 }
 
 /// An operation that yields a value.
@@ -371,6 +516,55 @@ impl Program {
     pub(crate) fn new_label(&mut self) -> Label {
         self.labels += 1;
         Label(self.labels - 1)
+    }
+}
+
+impl Effect {
+    /// Calls `f` with every operand, in order.
+    pub(crate) fn operands(mut self, mut f: impl FnMut(Value)) {
+        self.operands_mut(|value| f(*value));
+    }
+
+    /// Calls `f` with every operand, in order, to replace it.
+    pub(crate) fn operands_mut(&mut self, mut f: impl FnMut(&mut Value)) {
+        match self {
+            Self::Barrier => {}
+            Self::AtomicLoad { index, .. } => f(index),
+            Self::AtomicStore { index, value, .. } | Self::Atomic { index, value, .. } => {
+                f(index);
+                f(value);
+            }
+            Self::CompareExchange { index, expected, value, .. } => {
+                f(index);
+                f(expected);
+                f(value);
+            }
+            Self::Reduce { value, .. }
+            | Self::InclusiveScan { value, .. }
+            | Self::ExclusiveScan { value, .. }
+            | Self::Ballot { value }
+            | Self::First { value } => f(value),
+            Self::Shuffle { value, index } => {
+                f(value);
+                f(index);
+            }
+        }
+    }
+
+    /// The memory that an atomic goes to.
+    pub(crate) fn memory(self) -> Option<Memory> {
+        match self {
+            Self::AtomicLoad { memory, .. }
+            | Self::AtomicStore { memory, .. }
+            | Self::Atomic { memory, .. }
+            | Self::CompareExchange { memory, .. } => Some(memory),
+            _ => None,
+        }
+    }
+
+    /// Whether it writes to its memory.
+    pub(crate) fn writes(self) -> bool {
+        self.memory().is_some() && !matches!(self, Self::AtomicLoad { .. })
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use super::{Block, Buffer, Builtin, Class, Label, Local, Memory, Op, Program, Stmt, Ty, Value, Var};
+use super::{
+    Block, Buffer, Builtin, Class, Effect, Label, Local, Memory, Op, Program, Role, Shared, Stmt, Ty, Value,
+    Var,
+};
 
 macro_rules! prefixed {
     ($($name:ident $prefix:literal)*) => {$(
@@ -14,7 +17,7 @@ macro_rules! prefixed {
     )*};
 }
 
-prefixed! { Value "%" Var "$" Buffer "b" Local "l" Label "@" }
+prefixed! { Value "%" Var "$" Buffer "b" Local "l" Shared "w" Label "@" }
 
 impl Display for Ty {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -43,6 +46,7 @@ impl Display for Memory {
         match self {
             Self::Buffer(buffer) => buffer.fmt(f),
             Self::Local(local) => local.fmt(f),
+            Self::Shared(shared) => shared.fmt(f),
         }
     }
 }
@@ -53,10 +57,34 @@ impl Display for Builtin {
             Self::GlobalId(axis) => ("global_id", axis),
             Self::LocalId(axis) => ("local_id", axis),
             Self::LocalIndex => return f.write_str("local_index"),
+            Self::SubgroupInvocationId => return f.write_str("subgroup_invocation_id"),
+            Self::SubgroupId => return f.write_str("subgroup_id"),
             Self::WorkgroupId(axis) => ("workgroup_id", axis),
             Self::NumWorkgroups(axis) => ("num_workgroups", axis),
         };
         write!(f, "{name}.{}", ["x", "y", "z"].get(usize::from(axis)).unwrap_or(&"?"))
+    }
+}
+
+impl Display for Effect {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match *self {
+            Self::Barrier => f.write_str("barrier"),
+            Self::AtomicLoad { memory, index } => write!(f, "atomic {memory}[{index}]"),
+            Self::AtomicStore { memory, index, value } => write!(f, "atomic {memory}[{index}] = {value}"),
+            Self::Atomic { op, memory, index, value } => {
+                write!(f, "atomic {op:?} {memory}[{index}] {value}")
+            }
+            Self::CompareExchange { memory, index, expected, value } => {
+                write!(f, "atomic {memory}[{index}] if {expected} then {value}")
+            }
+            Self::Reduce { op, value } => write!(f, "subgroup {op:?} {value}"),
+            Self::InclusiveScan { op, value } => write!(f, "subgroup scan {op:?} to {value}"),
+            Self::ExclusiveScan { op, value } => write!(f, "subgroup scan {op:?} before {value}"),
+            Self::Ballot { value } => write!(f, "subgroup ballot {value}"),
+            Self::First { value } => write!(f, "subgroup first {value}"),
+            Self::Shuffle { value, index } => write!(f, "subgroup {value} of {index}"),
+        }
     }
 }
 
@@ -79,6 +107,13 @@ impl Show<'_> {
             writeln!(f, "{}", Show { program: self.program, stmt, depth: self.depth + 1, nested: true })?;
         }
         write!(f, "{:1$}}}", "", 2 * self.depth)
+    }
+
+    fn name(&self, f: &mut Formatter<'_>, value: Value) -> Result {
+        match self.program.values.get(value.index()) {
+            Some(decl) => write!(f, "{value}: {}{} = ", decl.ty, decl.class),
+            None => write!(f, "{value}: ? = "),
+        }
     }
 
     fn op(&self, f: &mut Formatter<'_>, op: &Op, ty: Option<Ty>) -> Result {
@@ -106,12 +141,14 @@ impl Display for Show<'_> {
         write!(f, "{:1$}", "", 2 * self.depth)?;
         match self.stmt {
             Stmt::Let(value, op) => {
-                let decl = self.program.values.get(value.index());
-                match decl {
-                    Some(decl) => write!(f, "{value}: {}{} = ", decl.ty, decl.class)?,
-                    None => write!(f, "{value}: ? = ")?,
+                self.name(f, *value)?;
+                self.op(f, op, self.program.values.get(value.index()).map(|decl| decl.ty))
+            }
+            Stmt::Effect { result, effect } => {
+                if let Some(value) = result {
+                    self.name(f, *value)?;
                 }
-                self.op(f, op, decl.map(|decl| decl.ty))
+                effect.fmt(f)
             }
             Stmt::Set { var, value, masked } => {
                 write!(f, "{var} {}= {value}", if *masked { "" } else { "all" })
@@ -149,14 +186,21 @@ impl Display for Show<'_> {
     }
 }
 
-/// `%` values, `$` variables, `b` buffers, `l` arrays, `@` labels; behind a type `!` is uniform and `+n` linear.
+/// `%` values, `$` variables, `b` buffers, `w` arrays of the workgroup, `l` arrays, `@` labels; behind a type `!` is uniform and `+n` linear.
 impl Display for Program {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let [x, y, z] = self.workgroup_size;
-        writeln!(f, "{} ({x}, {y}, {z})", self.name)?;
+        writeln!(f, "{} ({x}, {y}, {z}) by {:?}", self.name, self.order)?;
         for (at, buffer) in self.buffers.iter().enumerate() {
             let access = if buffer.writable { "write" } else { "read" };
-            writeln!(f, "  b{at} {} @{},{} {access}", buffer.name, buffer.binding.0, buffer.binding.1)?;
+            write!(f, "  b{at} {} @{},{} {access}", buffer.name, buffer.binding.0, buffer.binding.1)?;
+            match buffer.role {
+                Role::Data => writeln!(f)?,
+                role => writeln!(f, " {role:?}")?,
+            }
+        }
+        for (at, shared) in self.shared.iter().enumerate() {
+            writeln!(f, "  w{at} {} [{}]", shared.name, shared.words)?;
         }
         for (at, local) in self.locals.iter().enumerate() {
             writeln!(f, "  l{at} {} [{}]", local.name, local.words)?;

@@ -1,16 +1,19 @@
 //! The verifier against programs that break one rule each, and the printer against a text.
 
 use super::{
-    Binary, Buffer, BufferDecl, Builtin, Class, Label, Local, LocalDecl, Memory, Op, Program, Stmt, Ternary,
-    Ty, Unary, Value, Var,
+    Binary, Buffer, BufferDecl, Builtin, Class, Label, Local, LocalDecl, Memory, Op, Order, Program, Role,
+    Stmt, Ternary, Ty, Unary, Value, Var,
 };
 
 fn empty() -> Program {
-    let buffer = |name: &str, writable| BufferDecl { name: name.into(), binding: (0, 0), writable };
+    let buffer =
+        |name: &str, writable| BufferDecl { name: name.into(), binding: (0, 0), writable, role: Role::Data };
     Program {
         name: "test".into(),
         workgroup_size: [64, 1, 1],
         buffers: vec![buffer("x", false), buffer("out", true)],
+        order: Order::Rows,
+        shared: Vec::new(),
         locals: vec![LocalDecl { name: "array".into(), words: 4 }],
         vars: Vec::new(),
         values: Vec::new(),

@@ -1,6 +1,9 @@
 //! Checks that a program keeps the rules of the IR, so that executors and passes can rely on them.
 
-use super::{Block, Builtin, Label, Memory, Op, Program, Stmt, Ty, Value, Var, print::Show};
+use super::{
+    Binary, Block, Builtin, Effect, Label, Memory, Op, Order, Program, Role, Stmt, Ty, Value, Var,
+    print::Show,
+};
 
 impl Program {
     /// Checks every rule of the IR.
@@ -11,7 +14,15 @@ impl Program {
         if self.workgroup_size.contains(&0) {
             return Err(format!("workgroup size {:?}: no axis may be 0", self.workgroup_size));
         }
-        if let Some(local) = self.locals.iter().find(|local| local.words == 0) {
+        if self.order == Order::Rows
+            && let Some(shared) = self.shared.first()
+        {
+            return Err(format!("array {} of the workgroup: rows have no workgroups", shared.name));
+        }
+        if let Some(buffer) = self.buffers.iter().find(|b| b.role == Role::Size && b.writable) {
+            return Err(format!("the size of {} is writable", buffer.name));
+        }
+        if let Some(local) = self.locals.iter().chain(&self.shared).find(|local| local.words == 0) {
             return Err(format!("array {}: 0 words, expected at least 1", local.name));
         }
         let mut check = Check {
@@ -132,16 +143,18 @@ impl Check<'_> {
     fn rules(&mut self, stmt: &Stmt) -> Result<(), String> {
         match stmt {
             Stmt::Let(value, op) => {
-                match self.state.get(value.index()) {
-                    None => {
-                        return Err(format!("{value} is not in the table of {} values", self.state.len()));
-                    }
-                    Some(State::Undefined) => {}
-                    Some(_) => return Err(format!("{value} is defined a second time")),
-                }
+                self.is_new(*value)?;
                 self.op(op, self.program.value(*value).ty)?;
-                self.state[value.index()] = State::Visible;
-                self.visible.push(*value);
+                self.define(*value);
+                Ok(())
+            }
+            Stmt::Effect { result, effect } => {
+                if let Some(value) = *result {
+                    self.is_new(value)?;
+                }
+                let ty = result.map(|value| self.program.value(value).ty);
+                self.effect(*effect, ty)?;
+                result.iter().for_each(|value| self.define(*value));
                 Ok(())
             }
             Stmt::Set { var, value, .. } => {
@@ -184,6 +197,109 @@ impl Check<'_> {
             Stmt::Return if self.in_continuing => Err("a jump out of a continuing block".into()),
             Stmt::Return => Ok(()),
         }
+    }
+
+    fn is_new(&self, value: Value) -> Result<(), String> {
+        match self.state.get(value.index()) {
+            None => Err(format!("{value} is not in the table of {} values", self.state.len())),
+            Some(State::Undefined) => Ok(()),
+            Some(_) => Err(format!("{value} is defined a second time")),
+        }
+    }
+
+    fn define(&mut self, value: Value) {
+        self.state[value.index()] = State::Visible;
+        self.visible.push(value);
+    }
+
+    fn effect(&self, effect: Effect, result: Option<Ty>) -> Result<(), String> {
+        let alone = matches!(effect, Effect::AtomicLoad { .. } | Effect::AtomicStore { .. })
+            || matches!(effect, Effect::Atomic { .. } | Effect::CompareExchange { .. });
+        if self.program.order == Order::Rows && !alone {
+            return Err("rows have no workgroups".into());
+        }
+        if let Some(memory) = effect.memory() {
+            self.memory_exists(memory)?;
+            if matches!(memory, Memory::Local(_)) || !memory.is_writable(self.program) {
+                return Err(format!("{memory} is not writable memory that invocations share"));
+            }
+        }
+        let mut types = Vec::new();
+        let mut wrong = None;
+        effect.operands(|value| match self.operand(value) {
+            Ok(ty) => types.push(ty),
+            Err(rule) => wrong = Some(rule),
+        });
+        if let Some(rule) = wrong {
+            return Err(rule);
+        }
+        let word = |at: usize| expect("an operand", types[at] != Ty::Bool, types[at]);
+        let integer = |at: usize| expect("an operand", matches!(types[at], Ty::I32 | Ty::U32), types[at]);
+        let gives = match effect {
+            Effect::Barrier => None,
+            Effect::AtomicLoad { .. } => {
+                integer(0)?;
+                Some(result.filter(|ty| matches!(ty, Ty::I32 | Ty::U32)).unwrap_or(Ty::U32))
+            }
+            Effect::AtomicStore { .. } => {
+                integer(0)?;
+                integer(1)?;
+                None
+            }
+            Effect::Atomic { .. } | Effect::CompareExchange { .. } => {
+                (0..types.len()).try_for_each(integer)?;
+                if types[1] != *types.last().expect("three operands at most") {
+                    return Err(format!("operands of types {} and {}", types[1], types[2]));
+                }
+                Some(types[1])
+            }
+            Effect::Reduce { op, .. } | Effect::InclusiveScan { op, .. } => {
+                self.collective(op, types[0])?;
+                Some(types[0])
+            }
+            Effect::ExclusiveScan { op, .. } => {
+                self.collective(op, types[0])?;
+                if !matches!(op, Binary::AddF | Binary::AddI | Binary::MulF | Binary::MulI) {
+                    return Err(format!("{op:?} has no exclusive scan"));
+                }
+                Some(types[0])
+            }
+            Effect::Ballot { .. } => {
+                expect("the operand", types[0] == Ty::Bool, types[0])?;
+                Some(Ty::U32)
+            }
+            Effect::First { .. } => {
+                word(0)?;
+                Some(types[0])
+            }
+            Effect::Shuffle { .. } => {
+                word(0)?;
+                expect("the index", types[1] == Ty::U32, types[1])?;
+                Some(types[0])
+            }
+        };
+        match (result, gives) {
+            // An atomic's result need not be asked for.
+            (None, _) => Ok(()),
+            (Some(ty), Some(gives)) if ty == gives => Ok(()),
+            (Some(ty), Some(gives)) => Err(format!("declared {ty}, the effect gives {gives}")),
+            (Some(_), None) => Err("the effect gives nothing".into()),
+        }
+    }
+
+    fn collective(&self, op: Binary, ty: Ty) -> Result<(), String> {
+        use Binary::{
+            AddF, AddI, AndB, AndI, MaxF, MaxI, MaxU, MinF, MinI, MinU, MulF, MulI, OrB, OrI, XorI,
+        };
+        let fits = match op {
+            AddF | MulF | MinF | MaxF => ty == Ty::F32,
+            AddI | MulI | AndI | OrI | XorI => matches!(ty, Ty::I32 | Ty::U32),
+            MinI | MaxI => ty == Ty::I32,
+            MinU | MaxU => ty == Ty::U32,
+            AndB | OrB => ty == Ty::Bool,
+            _ => return Err(format!("{op:?} is no operation of a subgroup")),
+        };
+        expect("the operand", fits, ty)
     }
 
     fn target(&mut self, label: Label) -> Result<&mut Target, String> {
@@ -276,6 +392,7 @@ impl Check<'_> {
         let (at, len) = match memory {
             Memory::Buffer(buffer) => (buffer.index(), self.program.buffers.len()),
             Memory::Local(local) => (local.index(), self.program.locals.len()),
+            Memory::Shared(shared) => (shared.index(), self.program.shared.len()),
         };
         if at < len { Ok(()) } else { Err(format!("{memory} is not in the table of {len}")) }
     }

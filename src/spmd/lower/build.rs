@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 
 use super::super::ir::{
-    Binary, Block, Builtin, Local, LocalDecl, Memory, Op, Program, Stmt, Ternary, Ty, Unary, Value, Var,
+    Binary, Block, Builtin, Local, LocalDecl, Memory, Op, Order, Program, SUBGROUP, Stmt, Ternary, Ty, Unary,
+    Value, Var,
 };
 
 /// The program so far, and the block that is being filled.
@@ -46,6 +47,8 @@ impl Builder {
                 name,
                 workgroup_size,
                 buffers: Vec::new(),
+                order: Order::Rows,
+                shared: Vec::new(),
                 locals: Vec::new(),
                 vars: Vec::new(),
                 values: Vec::new(),
@@ -117,7 +120,10 @@ impl Builder {
                 let all = size.iter().fold(1_u32, |product, &n| product.saturating_mul(n));
                 (all.saturating_sub(1), Kind::Affine)
             }
-            Builtin::WorkgroupId(_) | Builtin::NumWorkgroups(_) => (u32::MAX, Kind::Other),
+            Builtin::SubgroupInvocationId => (SUBGROUP as u32 - 1, Kind::Affine),
+            Builtin::WorkgroupId(_) | Builtin::NumWorkgroups(_) | Builtin::SubgroupId => {
+                (u32::MAX, Kind::Other)
+            }
         };
         let value = self.value(Ty::U32, Known { bound, kind });
         self.prologue.push(Stmt::Let(value, Op::Builtin(builtin)));

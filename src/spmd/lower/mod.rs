@@ -33,7 +33,7 @@ use std::rc::Rc;
 
 use naga::{AddressSpace, BuiltIn, Handle, ShaderStage, Span, StorageAccess, TypeInner};
 
-use super::ir::{Block, Buffer, BufferDecl, Builtin, Local, Memory, Program, Ty, Value, Var};
+use super::ir::{Block, Buffer, BufferDecl, Builtin, Local, Memory, Program, Role, Ty, Value, Var};
 use build::Builder;
 use layout::Types;
 use place::{Place, Root};
@@ -291,7 +291,7 @@ impl<'m> Lowerer<'m> {
             let binding = global.binding.as_ref().map_or((0, 0), |b| (b.group, b.binding));
             let buffers = &mut self.build.program.buffers;
             let buffer = Buffer(u32::try_from(buffers.len()).expect("naga's handles are 32 bits"));
-            buffers.push(BufferDecl { name, binding, writable });
+            buffers.push(BufferDecl { name, binding, writable, role: Role::Data });
             self.globals[handle.index()] = Some(Root::Memory { memory: Memory::Buffer(buffer), host: true });
         }
         Ok(())

@@ -104,6 +104,7 @@ impl Invocation<'_, '_> {
                         BufferData::Write(words) => &mut **words,
                         BufferData::Read(_) => panic!("store to the read-only buffer {buffer:?}"),
                     },
+                    Memory::Shared(_) => unreachable!("lowering makes no effects yet"),
                     Memory::Local(local) => &mut self.locals[local.index()],
                 };
                 if let Some(word) = words.get_mut(index) {
@@ -111,6 +112,7 @@ impl Invocation<'_, '_> {
                 }
                 Flow::Next
             }
+            Stmt::Effect { .. } => unreachable!("lowering makes no effects yet"),
             Stmt::If { cond, then, otherwise } => {
                 let taken = if self.value(*cond) != 0 { then } else { otherwise };
                 self.block(taken)
@@ -163,6 +165,7 @@ impl Invocation<'_, '_> {
                 let index = self.value(index) as usize;
                 let words = match memory {
                     Memory::Buffer(buffer) => self.words(buffer.index()),
+                    Memory::Shared(_) => unreachable!("lowering makes no effects yet"),
                     Memory::Local(local) => &self.locals[local.index()],
                 };
                 words.get(index).copied().unwrap_or(0)
@@ -196,6 +199,7 @@ impl Invocation<'_, '_> {
             Builtin::NumWorkgroups(0) => self.invocations.div_ceil(row),
             Builtin::GlobalId(_) | Builtin::LocalId(_) | Builtin::WorkgroupId(_) => 0,
             Builtin::NumWorkgroups(_) => 1,
+            Builtin::SubgroupInvocationId | Builtin::SubgroupId => 0,
         }
     }
 }
@@ -203,14 +207,16 @@ impl Invocation<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spmd::ir::{Binary, Buffer, BufferDecl, Ty};
+    use crate::spmd::ir::{Binary, Buffer, BufferDecl, Order, Role, Ty};
 
     fn program() -> Program {
-        let buffer = BufferDecl { name: "out".into(), binding: (0, 0), writable: true };
+        let buffer = BufferDecl { name: "out".into(), binding: (0, 0), writable: true, role: Role::Data };
         Program {
             name: "main".into(),
             workgroup_size: [4, 1, 1],
             buffers: vec![buffer],
+            order: Order::Rows,
+            shared: vec![],
             locals: vec![],
             vars: vec![],
             values: vec![],

@@ -78,7 +78,11 @@ impl Simplify<'_> {
     }
 
     fn unary(&mut self, op: Unary, a: Value, ty: Ty) -> Rule {
-        match (op, self.op(a)) {
+        if op == U::Bitcast && self.program.value(a).ty == ty {
+            return Rule::Is(a);
+        }
+        let Some(inner) = self.op(a) else { return Rule::Keep };
+        match (op, inner) {
             (U::NegF, Op::Unary(U::NegF, x)) | (U::NegI, Op::Unary(U::NegI, x)) => Rule::Is(x),
             (U::NotI, Op::Unary(U::NotI, x)) | (U::NotB, Op::Unary(U::NotB, x)) => Rule::Is(x),
             (U::AbsF, Op::Unary(U::AbsF, _)) => Rule::Is(a),
@@ -91,7 +95,6 @@ impl Simplify<'_> {
             (U::NotB, Op::Binary(B::LeI, x, y)) => Rule::Op(Op::Binary(B::LtI, y, x)),
             (U::NotB, Op::Binary(B::LtU, x, y)) => Rule::Op(Op::Binary(B::LeU, y, x)),
             (U::NotB, Op::Binary(B::LeU, x, y)) => Rule::Op(Op::Binary(B::LtU, y, x)),
-            (U::Bitcast, _) if self.program.value(a).ty == ty => Rule::Is(a),
             (U::Bitcast, Op::Unary(U::Bitcast, x)) => Rule::Op(Op::Unary(U::Bitcast, x)),
             _ => Rule::Keep,
         }
@@ -136,7 +139,7 @@ impl Simplify<'_> {
             (B::ShlI | B::ShrI | B::ShrU, 32..) => self.with(op, a, c % 32, Ty::U32),
             (B::SubI, _) => self.with(B::AddI, a, c.wrapping_neg(), ty),
             (B::AddI, _) => match self.op(a) {
-                Op::Binary(B::AddI, x, y) if let Some(d) = self.constant(y) => {
+                Some(Op::Binary(B::AddI, x, y)) if let Some(d) = self.constant(y) => {
                     self.with(B::AddI, x, c.wrapping_add(d), ty)
                 }
                 _ => Rule::Keep,
@@ -206,7 +209,7 @@ impl Simplify<'_> {
             Some(_) => return Rule::Is(a),
             None => {}
         }
-        if let Op::Unary(U::NotB, cond) = self.op(cond) {
+        if let Some(Op::Unary(U::NotB, cond)) = self.op(cond) {
             return Rule::Op(Op::Ternary(Ternary::Select, cond, b, a));
         }
         if ty != Ty::Bool {

@@ -13,7 +13,8 @@
 
 use super::live::{Live, Vars};
 use crate::spmd::ir::{
-    Binary, Block, Builtin, Class, LANES, Label, Memory, Op, Program, Stmt, Ternary, Ty, Unary, Value, Var,
+    Binary, Block, Builtin, Class, Effect, LANES, Label, Memory, Op, Program, Stmt, Ternary, Ty, Unary,
+    Value, Var,
 };
 
 /// Sets the class of every value and variable and the mask flag of every assignment.
@@ -159,6 +160,19 @@ impl Walk<'_> {
             }
             Stmt::Break(label) => self.jump(Place::Exit(*label)),
             Stmt::Continue(label) => self.jump(Place::Continuing(*label)),
+            Stmt::Effect { result, effect } => {
+                if let Some(value) = result {
+                    let class = match effect {
+                        // One word for all, as the lanes go in step.
+                        Effect::AtomicLoad { index, .. } if !self.varies(*index) => Class::Uniform,
+                        _ => Class::Varying,
+                    };
+                    if self.values[value.index()] != Some(class) {
+                        self.values[value.index()] = Some(class);
+                        self.changed = true;
+                    }
+                }
+            }
             Stmt::Store { .. } | Stmt::Return => {}
         }
     }
@@ -237,7 +251,7 @@ impl Walk<'_> {
                     _ => Class::Varying,
                 }
             }
-            Op::Load { memory: Memory::Local(_), index } => {
+            Op::Load { memory: Memory::Local(_) | Memory::Shared(_), index } => {
                 class(index)?;
                 Class::Varying
             }

@@ -57,10 +57,7 @@ impl Compact {
                     Op::Load { memory, .. } => self.memory(memory),
                     _ => {}
                 }
-                let name = Value(self.order.len() as u32);
-                self.order.push(*value);
-                self.values[value.index()] = name;
-                *value = name;
+                self.define(value);
             }
             Stmt::Set { var, value, .. } => {
                 self.var(var);
@@ -70,6 +67,12 @@ impl Compact {
                 self.memory(memory);
                 *index = self.values[index.index()];
                 *value = self.values[value.index()];
+            }
+            Stmt::Effect { result, effect } => {
+                effect.operands_mut(|operand| *operand = self.values[operand.index()]);
+                if let Some(value) = result {
+                    self.define(value);
+                }
             }
             Stmt::If { cond, then, otherwise } => {
                 *cond = self.values[cond.index()];
@@ -91,6 +94,13 @@ impl Compact {
             Stmt::Break(label) | Stmt::Continue(label) => *label = self.labels[label.index()],
             Stmt::Return => {}
         }
+    }
+
+    fn define(&mut self, value: &mut Value) {
+        let name = Value(self.order.len() as u32);
+        self.order.push(*value);
+        self.values[value.index()] = name;
+        *value = name;
     }
 
     fn label(&mut self, label: &mut Label) {

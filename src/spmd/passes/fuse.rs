@@ -39,6 +39,7 @@ impl Fuse<'_> {
                     self.used(*index);
                     self.used(*value);
                 }
+                Stmt::Effect { effect, .. } => effect.operands(|operand| self.used(operand)),
                 Stmt::If { cond, then, otherwise } => {
                     self.used(*cond);
                     self.count(then);

@@ -73,6 +73,10 @@ impl Hoist<'_> {
                 let body = self.nested(body, false);
                 self.push(Stmt::Scope { label, body });
             }
+            Stmt::Effect { result, .. } => {
+                result.iter().for_each(|value| self.level[value.index()] = self.levels.len() - 1);
+                self.push(stmt);
+            }
             stmt => self.push(stmt),
         }
     }

@@ -104,7 +104,7 @@ impl Walk {
     fn stmt(&mut self, stmt: &Stmt) {
         match stmt {
             Stmt::Let(_, Op::Get(var)) => self.live.insert(*var),
-            Stmt::Let(..) | Stmt::Store { .. } => {}
+            Stmt::Let(..) | Stmt::Store { .. } | Stmt::Effect { .. } => {}
             Stmt::Set { var, .. } => {
                 self.sets.push(self.live.has(*var));
                 self.live.remove(*var);

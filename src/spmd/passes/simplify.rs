@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::live::Vars;
-use crate::spmd::ir::{Block, Label, Memory, Op, Program, Stmt, Ty, Unary, Value, Var};
+use crate::spmd::ir::{Block, Label, Op, Program, Stmt, Ty, Unary, Value, Var};
 
 /// Runs the pass.
 pub(super) fn simplify(program: &mut Program) {
@@ -122,6 +122,16 @@ impl Simplify<'_> {
                 out.push(Stmt::Store { memory, index: self.now(index), value: self.now(value) });
                 false
             }
+            Stmt::Effect { result, mut effect } => {
+                effect.operands_mut(|operand| *operand = self.replacement[operand.index()]);
+                if let Some(value) = result {
+                    // Nothing stands for it, and no rule looks into it.
+                    self.visible[value.index()] = true;
+                    self.scope.push(value);
+                }
+                out.push(Stmt::Effect { result, effect });
+                false
+            }
             Stmt::If { cond, then, otherwise } => self.branch(self.now(cond), then, otherwise, out),
             Stmt::Loop { label, body, continuing, break_if } => {
                 self.repeat(label, body, continuing, break_if, out);
@@ -153,7 +163,7 @@ impl Simplify<'_> {
         if let Some(bits) = self.constant(cond) {
             return self.block(if bits == 1 { then } else { otherwise }, out);
         }
-        if then.is_empty() && !otherwise.is_empty() && super::algebra::inverts(self.op(cond)) {
+        if then.is_empty() && !otherwise.is_empty() && self.op(cond).is_some_and(super::algebra::inverts) {
             let cond = self.emit(out, Op::Unary(Unary::NotB, cond), Ty::Bool);
             return self.branch(cond, otherwise, then, out);
         }
@@ -246,9 +256,9 @@ impl Simplify<'_> {
         }
     }
 
-    /// The operation that gives a value.
-    pub(super) fn op(&self, value: Value) -> Op {
-        self.ops[value.index()].expect("operands come first")
+    /// The operation that gives a value; none for the result of an effect.
+    pub(super) fn op(&self, value: Value) -> Option<Op> {
+        self.ops[value.index()]
     }
 
     /// The value of a constant.
@@ -331,8 +341,8 @@ impl Simplify<'_> {
 /// Whether an operation with the same operands gives the same result anywhere in an invocation.
 pub(super) fn is_pure(program: &Program, op: &Op) -> bool {
     match *op {
-        Op::Get(_) | Op::Load { memory: Memory::Local(_), .. } => false,
-        Op::Load { memory: Memory::Buffer(buffer), .. } => !program.buffers[buffer.index()].writable,
+        Op::Get(_) => false,
+        Op::Load { memory, .. } => !memory.is_writable(program),
         _ => true,
     }
 }

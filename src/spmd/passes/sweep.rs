@@ -72,7 +72,11 @@ impl Mark<'_> {
                 Stmt::Store { memory: Memory::Local(local), index, value } => {
                     self.stores[local.index()].push((*index, *value, nest));
                 }
-                Stmt::Store { memory: Memory::Buffer(_), index, value } => {
+                Stmt::Effect { effect, .. } => {
+                    effect.operands(|value| self.need(value));
+                    self.need_nest(nest);
+                }
+                Stmt::Store { memory: Memory::Buffer(_) | Memory::Shared(_), index, value } => {
                     self.need(*index);
                     self.need(*value);
                     self.need_nest(nest);
@@ -119,7 +123,8 @@ impl Mark<'_> {
 
     fn run(&mut self) {
         while let Some(value) = self.work.pop() {
-            let op = self.ops[value.index()].expect("the verifier saw every definition");
+            // The result of an effect has none, and the effect is needed anyway.
+            let Some(op) = self.ops[value.index()] else { continue };
             match op {
                 Op::Get(var) => self.need_var(var),
                 Op::Load { memory: Memory::Local(local), index } => {

@@ -79,6 +79,7 @@ impl Run<'_, '_> {
                             BufferData::Write(words) => &mut **words,
                             BufferData::Read(_) => panic!("store to the read-only buffer {buffer}"),
                         },
+                        Memory::Shared(_) => unreachable!("lowering makes no effects yet"),
                         Memory::Local(local) => &mut self.locals[local.index()][lane],
                     };
                     if let Some(word) = words.get_mut(index) {
@@ -86,6 +87,7 @@ impl Run<'_, '_> {
                     }
                 }
             }
+            Stmt::Effect { .. } => unreachable!("lowering makes no effects yet"),
             Stmt::If { cond, then, otherwise } => {
                 let cond = self.values[cond.index()].clone();
                 let entered = self.active.clone();
@@ -208,12 +210,14 @@ impl Run<'_, '_> {
                     Builtin::NumWorkgroups(0) => self.invocations.div_ceil(row),
                     Builtin::GlobalId(_) | Builtin::LocalId(_) | Builtin::WorkgroupId(_) => 0,
                     Builtin::NumWorkgroups(_) => 1,
+                    Builtin::SubgroupInvocationId | Builtin::SubgroupId => 0,
                 }
             }
             Op::Get(var) => self.vars[var.index()][lane],
             Op::Load { memory, index } => {
                 let words = match memory {
                     Memory::Buffer(buffer) => self.buffers[buffer.index()].words(),
+                    Memory::Shared(_) => unreachable!("lowering makes no effects yet"),
                     Memory::Local(local) => &self.locals[local.index()][lane],
                 };
                 words.get(value(index) as usize).copied().unwrap_or(0)

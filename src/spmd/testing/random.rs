@@ -1,8 +1,8 @@
 //! Random programs of the IR.
 
 use crate::spmd::ir::{
-    Binary, Block, Buffer, BufferDecl, Builtin, Label, Local, LocalDecl, Memory, Op, Program, Stmt, Ternary,
-    Ty, Unary, Value, Var,
+    Binary, Block, Buffer, BufferDecl, Builtin, Label, Local, LocalDecl, Memory, Op, Order, Program, Role,
+    Stmt, Ternary, Ty, Unary, Value, Var,
 };
 
 use super::OUT;
@@ -29,7 +29,12 @@ const TYPES: [Ty; 4] = [Ty::F32, Ty::I32, Ty::U32, Ty::Bool];
 impl Random<'_> {
     /// The program that these bytes stand for.
     pub(crate) fn program(bytes: &[u8]) -> Program {
-        let buffer = |name: &str, at, writable| BufferDecl { name: name.into(), binding: (0, at), writable };
+        let buffer = |name: &str, at, writable| BufferDecl {
+            name: name.into(),
+            binding: (0, at),
+            writable,
+            role: Role::Data,
+        };
         let local = |name: &str| LocalDecl { name: name.into(), words: 3 };
         let mut random = Random {
             bytes: bytes.iter(),
@@ -41,6 +46,8 @@ impl Random<'_> {
                     buffer("integers", 1, false),
                     buffer("out", 2, true),
                 ],
+                order: Order::Rows,
+                shared: Vec::new(),
                 locals: vec![local("floats"), local("integers")],
                 vars: Vec::new(),
                 values: Vec::new(),

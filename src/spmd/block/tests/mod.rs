@@ -7,7 +7,8 @@ mod random;
 
 use crate::cpu::CpuLevel;
 use crate::spmd::ir::{
-    Binary, Block, Buffer, BufferDecl, Builtin, Memory, Op, Program, Stmt, Ternary, Ty, Unary, Value, Var,
+    Binary, Block, Buffer, BufferDecl, Builtin, Memory, Op, Order, Program, Role, Stmt, Ternary, Ty, Unary,
+    Value, Var,
 };
 use crate::spmd::memory::BufferData;
 use crate::spmd::oracle::{self, Fusion};
@@ -32,11 +33,14 @@ fn program(buffers: &[&str]) -> Program {
         name: (*name).into(),
         binding: (0, at as u32),
         writable: name.starts_with(char::is_uppercase),
+        role: Role::Data,
     };
     Program {
         name: "main".into(),
         workgroup_size: [64, 1, 1],
         buffers: buffers.iter().enumerate().map(decl).collect(),
+        order: Order::Rows,
+        shared: Vec::new(),
         locals: vec![],
         vars: vec![],
         values: vec![],

@@ -2,7 +2,7 @@
 
 use super::super::optimise;
 use crate::spmd::ir::{
-    Binary, Buffer, BufferDecl, Builtin, Memory, Op, Program, Stmt, Ternary, Ty, Unary, Value,
+    Binary, Buffer, BufferDecl, Builtin, Memory, Op, Order, Program, Role, Stmt, Ternary, Ty, Unary, Value,
 };
 use crate::spmd::memory::BufferData;
 use crate::spmd::oracle;
@@ -32,11 +32,18 @@ struct Table {
 
 impl Table {
     fn new(ty: Ty) -> Self {
-        let buffer = |name: &str, writable| BufferDecl { name: name.into(), binding: (0, 0), writable };
+        let buffer = |name: &str, writable| BufferDecl {
+            name: name.into(),
+            binding: (0, 0),
+            writable,
+            role: Role::Data,
+        };
         let program = Program {
             name: "rules".into(),
             workgroup_size: [64, 1, 1],
             buffers: vec![buffer("x", false), buffer("out", true)],
+            order: Order::Rows,
+            shared: Vec::new(),
             locals: Vec::new(),
             vars: Vec::new(),
             values: Vec::new(),
