@@ -221,7 +221,7 @@ fn prints() {
     program.body.push(Stmt::If { cond: B, then: vec![set(0, F)], otherwise: vec![] });
     program.body.push(Stmt::Store { memory: Memory::Buffer(Buffer(1)), index: U, value: F });
     let text = program.to_string();
-    let expected = "test (64, 1, 1)
+    let expected = "test (64, 1, 1) by Rows
   b0 x @0,0 read
   b1 out @0,0 write
   l0 array [4]
