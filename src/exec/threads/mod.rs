@@ -1,0 +1,293 @@
+//! The SIMD lanes of every core, through one process-wide pool.
+//!
+//! A loop starts on the calling thread. Only when what is left of it is worth waking others for, judged by the speed just
+//! measured, are workers of the pool called to help; the caller goes on meanwhile, and everybody takes the next piece from the
+//! front of what is left (`pieces`). So a short loop costs what it costs on one thread, whatever its body does, no constant
+//! says how expensive a body is, and pieces start in ascending order. Where the cuts are changes no bit of an element-wise
+//! loop: every element's result depends on that element alone.
+
+mod pieces;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rayon::{Scope, ThreadPool, ThreadPoolBuilder};
+
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use crate::part::Part;
+
+use pieces::{Pieces, Rest};
+
+/// What a rest of the loop must take on one thread before it is worth the pool. Entering an idle pool from outside costs 5 to
+/// 60 µs; measured with two threads, loops break even near 40 µs.
+const BREAK_EVEN: Duration = Duration::from_micros(40);
+
+/// What one piece handed to the pool takes, where the loop is long enough: a stolen piece costs about 1 µs.
+const PIECE: Duration = Duration::from_micros(50);
+
+/// Shorter measurements say more about the call than about the loop.
+const MEASURABLE: Duration = Duration::from_micros(1);
+
+/// Pieces per thread at least, in a loop long enough: elements may differ in cost (an escape-time loop, say).
+const PIECES_PER_THREAD: u64 = 8;
+
+/// A whole block of the SPMD interpreter, which pays its dispatch per block and not per element: pieces are no shorter where
+/// the loop is long enough, and of whole blocks where they are longer. With pieces of 64, `logistic_map` on two threads took
+/// five times what it took on one (`cargo bench --bench logistic_map`).
+const BLOCK: u64 = 1024;
+
+/// More threads than cores help nobody, and a pool of tens of thousands takes minutes to start.
+const MAX_THREADS: usize = 1024;
+
+/// How many threads the process-wide pool has, which [`Backend::Threads`](crate::Backend::Threads) runs loops on.
+///
+/// # Errors
+/// [`Error::Config`] if `FORALL_THREADS` is no number of threads.
+pub fn pool_threads() -> Result<usize> {
+    Threads::global().map(Threads::count)
+}
+
+/// A pool of threads.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    /// `None`: rayon's own pool, which other code in the process may use too.
+    pool: Option<ThreadPool>,
+}
+
+impl Threads {
+    /// The process-wide pool: `FORALL_THREADS` threads if that is set; otherwise rayon's, which the rest of the process may
+    /// share, of `RAYON_NUM_THREADS` threads or one for each core this process may use (affinity and cgroup quota).
+    ///
+    /// # Errors
+    /// [`Error::Config`] if `FORALL_THREADS` is no number of threads.
+    pub(crate) fn global() -> Result<&'static Self> {
+        static GLOBAL: OnceLock<Result<Threads>> = OnceLock::new();
+        GLOBAL.get_or_init(Self::from_environment).as_ref().map_err(Clone::clone)
+    }
+
+    /// A pool of its own.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the system starts no more threads.
+    pub(crate) fn new(count: usize) -> Result<Self> {
+        ThreadPoolBuilder::new()
+            .num_threads(count)
+            .thread_name(|k| format!("forall-{k}"))
+            .build()
+            .map(|pool| Self { pool: Some(pool) })
+            .map_err(|_| config(&count.to_string(), "no more threads than the system starts"))
+    }
+
+    fn from_environment() -> Result<Self> {
+        match std::env::var_os("FORALL_THREADS") {
+            Some(text) if !text.is_empty() => Self::new(parse(&text.to_string_lossy())?),
+            _ => Ok(Self { pool: None }),
+        }
+    }
+
+    /// Whether the calling thread works on a shared loop already, or for a pool, this one or any of rayon's.
+    pub(crate) fn inside() -> bool {
+        SHARING.get() || rayon::current_thread_index().is_some()
+    }
+
+    /// How many threads work at once, the caller's among them.
+    pub(crate) fn count(&self) -> usize {
+        self.pool.as_ref().map_or_else(rayon::current_num_threads, ThreadPool::current_num_threads)
+    }
+
+    /// Runs every element of `part` before it returns; tells whether the pool took part. Called from inside a shared loop or a
+    /// pool, this one or any of rayon's, it runs on the calling thread: the others have work already.
+    ///
+    /// # Errors
+    /// Those of the kernel's body; a closure has none.
+    ///
+    /// # Panics
+    /// If a closure body does, after every piece that is under way has ended. The pool stays usable.
+    pub(crate) fn run(&self, kernel: &Kernel, part: Part<'_>) -> Result<bool> {
+        // The SPMD interpreter pays its dispatch per block and not per element.
+        let grain = Grain { unit: kernel.width() as u64, block: BLOCK };
+        self.each(Some(part), grain, &|piece| counted(kernel, piece))
+    }
+
+    /// Runs `body` on ranges that cover `0..count`, each number once, before it returns; tells whether the pool took part. Ranges
+    /// are of `grain` numbers at least (but the last), start in ascending order, and each runs to its end on one thread, so a
+    /// body may wait for what an earlier number does. Inside a shared loop or a pool everything runs on the calling thread.
+    ///
+    /// # Errors
+    /// An error of the body, after every range that is under way has ended; no range is started any more.
+    ///
+    /// # Panics
+    /// If the body does, in the same way. The pool stays usable.
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "full shaders, its first user, arrive with their executor")
+    )]
+    pub(crate) fn for_pieces(
+        &self,
+        count: u64,
+        grain: u64,
+        body: &(dyn Fn(Range<u64>) -> Result<()> + Sync),
+    ) -> Result<bool> {
+        let grain = grain.max(1);
+        self.each(0..count, Grain { unit: grain, block: grain }, &|piece| body(piece))
+    }
+
+    /// Runs the first elements here and measures them, then more; calls for help as soon as what is left is worth it.
+    fn each<R: Rest>(
+        &self,
+        mut rest: R,
+        grain: Grain,
+        body: &(impl Fn(R::Piece) -> Result<()> + Sync),
+    ) -> Result<bool> {
+        let n = rest.left();
+        let alone = Self::inside() || self.count() == 1;
+        let mut probe = grain.unit;
+        while !alone && probe < rest.left() {
+            let begun = Instant::now();
+            body(rest.take(probe))?;
+            let taken = begun.elapsed();
+            let left = taken.mul_f64(rest.left() as f64 / probe as f64);
+            // The first probe is mostly the first call's own cost, unless it is worth sharing all by itself.
+            let measurable = if probe == grain.unit { BREAK_EVEN } else { MEASURABLE };
+            if taken >= measurable && left > BREAK_EVEN {
+                let helpers = helpers(left, self.count());
+                let length = grain.piece(taken, probe, n, helpers + 1);
+                return self.share(Pieces::new(rest, length), helpers, body).map(|()| true);
+            }
+            probe = probe.saturating_mul(16);
+        }
+        match rest.left() {
+            0 => Ok(false),
+            left => body(rest.take(left)).map(|()| false),
+        }
+    }
+
+    /// Works through the pieces here and on `helpers` workers of the pool, or fewer if there are fewer pieces.
+    ///
+    /// The caller stays outside the pool and works itself: a caller that sleeps while workers run has to be woken, and they have
+    /// to be woken first.
+    fn share<R: Rest>(
+        &self,
+        pieces: Pieces<R>,
+        helpers: usize,
+        body: &(impl Fn(R::Piece) -> Result<()> + Sync),
+    ) -> Result<()> {
+        // One piece is the caller's.
+        let helpers = helpers.min(pieces.left().saturating_sub(1) as usize);
+        let crew = Crew { pieces, body, wanted: AtomicUsize::new(helpers) };
+        match &self.pool {
+            Some(pool) => pool.in_place_scope(|scope| crew.lead(scope)),
+            None => rayon::in_place_scope(|scope| crew.lead(scope)),
+        }
+        crew.pieces.outcome()
+    }
+}
+
+/// Who works on one shared loop.
+struct Crew<'a, R: Rest, B> {
+    pieces: Pieces<R>,
+    body: &'a B,
+    /// Workers of the pool that are still to be called.
+    wanted: AtomicUsize,
+}
+
+impl<R: Rest, B: Fn(R::Piece) -> Result<()> + Sync> Crew<'_, R, B> {
+    /// The caller's share.
+    fn lead<'scope>(&'scope self, scope: &Scope<'scope>) {
+        self.call(scope);
+        let _sharing = Sharing::begin();
+        self.pieces.work(self.body);
+    }
+
+    /// A worker's share. It calls two more first: waking one takes microseconds, so the caller does not wake them all.
+    fn help<'scope>(&'scope self, scope: &Scope<'scope>) {
+        self.call(scope);
+        self.call(scope);
+        self.pieces.work(self.body);
+    }
+
+    /// Calls a worker, if one more is wanted and something is left for it.
+    fn call<'scope>(&'scope self, scope: &Scope<'scope>) {
+        let claim = |wanted: usize| wanted.checked_sub(1);
+        if self.wanted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).is_ok()
+            && self.pieces.left() > 0
+        {
+            scope.spawn(|scope| self.help(scope));
+        }
+    }
+}
+
+thread_local! {
+    /// Whether this thread shares a loop of its own with the pool, and is at work on it.
+    static SHARING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, the thread counts as one at work on a shared loop.
+struct Sharing;
+
+impl Sharing {
+    fn begin() -> Self {
+        SHARING.set(true);
+        Self
+    }
+}
+
+impl Drop for Sharing {
+    fn drop(&mut self) {
+        SHARING.set(false);
+    }
+}
+
+/// How a loop may be cut.
+#[derive(Clone, Copy)]
+struct Grain {
+    /// So many elements take no longer than one.
+    unit: u64,
+    /// So many are worth a piece whatever they cost; longer pieces are whole blocks.
+    block: u64,
+}
+
+impl Grain {
+    /// Elements per piece, from how long `probe` elements took, in a loop of `n` on `threads` threads.
+    fn piece(self, taken: Duration, probe: u64, n: u64, threads: usize) -> u64 {
+        let by_time = (probe as f64 * PIECE.as_secs_f64() / taken.as_secs_f64()) as u64;
+        // Many pieces, but none so short that it wastes what is computed together, while every thread still gets one.
+        let threads = threads as u64;
+        let fair = (n / (PIECES_PER_THREAD * threads)).max((2 * self.unit).min(n / threads));
+        let piece = by_time.max(self.block).min(fair);
+        let whole = if piece >= self.block { self.block } else { self.unit };
+        piece.next_multiple_of(whole).max(whole)
+    }
+}
+
+/// Workers worth calling, for what takes `left` on one thread: none that would have less to do than calling it costs.
+fn helpers(left: Duration, count: usize) -> usize {
+    ((left.as_secs_f64() / BREAK_EVEN.as_secs_f64()) as usize).clamp(1, count - 1)
+}
+
+/// Runs a part on the calling thread and counts its elements.
+fn counted(kernel: &Kernel, mut part: Part<'_>) -> Result<()> {
+    let (n, progress) = (part.n, part.progress.take());
+    kernel.run(part)?;
+    if let Some(progress) = progress {
+        progress.add(n);
+    }
+    Ok(())
+}
+
+fn parse(text: &str) -> Result<usize> {
+    match text.trim().parse() {
+        Ok(count) if (1..=MAX_THREADS).contains(&count) => Ok(count),
+        _ => Err(config(text, "a number of threads, 1 to 1024")),
+    }
+}
+
+fn config(got: &str, expected: &'static str) -> Error {
+    Error::Config { name: "FORALL_THREADS", got: got.to_owned(), expected }
+}
