@@ -1,13 +1,43 @@
-//! The scalar interpreter of SPMD IR: one invocation after the other, one operation after the other.
+//! The scalar interpreter of SPMD IR: the reference semantics that every executor is compared with.
 //!
-//! It is what the other executors are tested against, so it is plain on purpose: no masks, no classes, no reuse of
-//! storage. It is not a backend; nobody's loop runs here except in tests (and constant folding, which asks [`eval`]).
+//! Plain on purpose: no masks, no classes, no reuse of storage. It is not a backend: `forall check` and the tests run a shader here
+//! to learn what it means, and constant folding asks [`eval`]. Hundreds of times slower than the block interpreter.
+//!
+//! * [`eval`]: one operation on one lane, bits to bits.
+//! * [`effect`]: what an atomic or a subgroup operation does.
+//! * `invocation`: one invocation, which can stop at an effect and go on later.
+//! * `interpreter`: which invocation goes when, and who takes part in an effect.
+//!
+//! # Order
+//! With [`Order::Rows`](super::ir::Order) each invocation runs from its beginning to its end before the next one starts, x
+//! fastest, then y, then z; effects (which are atomics there) happen as they come.
+//!
+//! With [`Order::Workgroups`](super::ir::Order) workgroups run one after the other, x fastest. Within one, invocations run in
+//! the order of their local index, each until it ends or comes to an effect, and stops before it. When all have ended or
+//! stopped, those that are **earliest in program order** do their effect together, the lowest first, and are free to go on.
+//! Program order is the order of the text, with each round of a loop after the round before: what is inside an `If`, a loop or a
+//! scope is before what is behind it, `then` before `otherwise`, `body` before `continuing`. So invocations that parted meet
+//! again as soon as the structure of the program lets them, which is what an executor with masks does. From this follows
+//!
+//! * the active invocations of a subgroup operation are those that are at the same statement in the same rounds of the
+//!   loops around it, as if the others waited for them;
+//! * what an atomic returns does not depend on anything but the program;
+//! * a barrier lets go those that have reached it when all others have ended or wait for something later. In uniform control flow
+//!   these are all invocations, as WGSL wants; a barrier that only some of them reach is none for the others, and nobody
+//!   hangs.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "`forall check` is what runs shaders here"))]
+pub(crate) mod effect;
 pub(crate) mod eval;
-#[cfg(test)]
+#[cfg_attr(not(test), expect(dead_code, reason = "`forall check` is what runs shaders here"))]
 mod interpreter;
-
+#[cfg_attr(not(test), expect(dead_code, reason = "`forall check` is what runs shaders here"))]
+mod invocation;
 #[cfg(test)]
+mod tests;
+
 pub(crate) use eval::Fusion;
+#[cfg_attr(not(test), expect(unused_imports, reason = "`forall check` is what runs shaders here"))]
+pub(crate) use interpreter::{OutOfSteps, run_grid};
 #[cfg(test)]
 pub(crate) use interpreter::{run, run_limited};

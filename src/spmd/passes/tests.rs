@@ -28,7 +28,7 @@ fn classes_hold(program: &Program) {
 fn oracle(program: &Program, buffers: &mut [BufferData<'_>], invocations: u32) {
     let steps = 1 << 20;
     if let Err(stopped) = run_limited(program, buffers, invocations, Fusion::Fused, steps) {
-        panic!("invocation {} runs on and on:\n{program}", stopped.invocation);
+        panic!("invocation {:?} runs on and on:\n{program}", stopped.invocation);
     }
 }
 
