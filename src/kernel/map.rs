@@ -20,7 +20,7 @@ use crate::kernel::{Field, Inner, Kernel, Operations, Param, Signature, Takes, s
 use crate::part::{Bound, Input, Part, Shape};
 use crate::spmd::block::Code;
 use crate::spmd::ir::Program;
-use crate::spmd::lower::lower;
+use crate::spmd::lower::lower_alone;
 use crate::spmd::memory::BufferData;
 use crate::spmd::passes;
 
@@ -218,7 +218,7 @@ impl Map {
                 }
             }
             let info = wgsl::validate(source, &module).map_err(|error| self.internal(&error))?;
-            let mut program = lower(&module, &info, &generated.entry).map_err(|unsupported| {
+            let mut program = lower_alone(&module, &info, &generated.entry).map_err(|unsupported| {
                 let place = unsupported.span.to_range();
                 let help = match &unsupported.construct {
                     limit if limit.contains("more than") => "write a smaller or flatter body",

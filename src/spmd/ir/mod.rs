@@ -68,7 +68,8 @@ pub(crate) enum Ty {
 /// How a value varies over the invocations that run together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Class {
-    /// The same in every active invocation of a block, which is part of a row or a workgroup: see [`Order`].
+    /// The same in every active invocation of a block, which is part of a row or a workgroup: see [`Order`]. So is what writable
+    /// memory holds at a uniform index, as lanes load in step; but it may be another thing after the next store or effect.
     Uniform,
     /// Within a chunk of [`LANES`] lanes, switched off ones too, `value(lane) = value(lane 0) + stride * lane`, modulo
     /// 2³². Integers only; with stride 0 the value is the same within a chunk, but not in all of them.

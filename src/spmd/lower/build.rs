@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use super::super::ir::{
-    Binary, Block, Builtin, Local, LocalDecl, Memory, Op, Order, Program, SUBGROUP, Stmt, Ternary, Ty, Unary,
-    Value, Var,
+    Binary, Block, Builtin, Effect, Local, LocalDecl, Memory, Op, Order, Program, SUBGROUP, Shared, Stmt,
+    Ternary, Ty, Unary, Value, Var,
 };
 
 /// The program so far, and the block that is being filled.
@@ -281,6 +281,23 @@ impl Builder {
 
     pub(super) fn not(&mut self, a: Value) -> Value {
         self.unary(Unary::NotB, a)
+    }
+
+    pub(super) fn effect(&mut self, result: Option<Value>, effect: Effect) {
+        self.block.push(Stmt::Effect { result, effect });
+    }
+
+    /// An effect whose result, of that type, is asked for.
+    pub(super) fn effect_of(&mut self, ty: Ty, effect: Effect) -> Value {
+        let value = self.value(ty, Known { bound: u32::MAX, kind: Kind::Other });
+        self.effect(Some(value), effect);
+        value
+    }
+
+    pub(super) fn shared(&mut self, name: &str, words: u32) -> Shared {
+        let shared = &mut self.program.shared;
+        shared.push(LocalDecl { name: name.to_owned(), words });
+        Shared(u32::try_from(shared.len() - 1).expect("bounded by the words of all"))
     }
 
     pub(super) fn local(&mut self, name: &str, words: u32) -> Local {

@@ -236,9 +236,8 @@ impl<'m> Lowerer<'m> {
                 return Err(Unsupported::new("the result of a call before the call", span));
             }
             Expression::Override(_) => return Err(Unsupported::new("override", span)),
-            Expression::AtomicResult { .. } => return Err(Unsupported::new("an atomic operation", span)),
-            Expression::WorkGroupUniformLoadResult { .. } => {
-                return Err(Unsupported::new("workgroupUniformLoad", span));
+            Expression::AtomicResult { .. } | Expression::WorkGroupUniformLoadResult { .. } => {
+                return Err(Unsupported::new("the result of an operation before the operation", span));
             }
             Expression::ImageSample { .. } | Expression::ImageLoad { .. } | Expression::ImageQuery { .. } => {
                 return Err(Unsupported::new("a texture", span));
@@ -312,7 +311,6 @@ impl<'m> Lowerer<'m> {
 
 fn describe_space(space: naga::AddressSpace) -> &'static str {
     match space {
-        naga::AddressSpace::WorkGroup => "workgroup memory",
         naga::AddressSpace::Handle => "a texture or sampler",
         naga::AddressSpace::Immediate => "immediate data",
         _ => "a variable of another shader stage",

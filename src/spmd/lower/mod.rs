@@ -12,6 +12,7 @@
 //! | `usage` | which parts of which variables are indexed dynamically |
 //! | `place` | variables and pointers: load, store, element access |
 //! | `statement` | control flow and calls |
+//! | `effect` | barriers and atomics |
 //! | `expression` | one arm per expression |
 //! | `arithmetic` | operators, matrices, conversions |
 //! | `math` | built-in functions |
@@ -21,6 +22,7 @@
 
 mod arithmetic;
 mod build;
+mod effect;
 mod expression;
 mod layout;
 mod math;
@@ -49,6 +51,9 @@ const MAX_NESTING: usize = 160;
 /// Words of per-invocation arrays in all: 64 KiB each for up to 1024 lanes is more than any GPU would take.
 const MAX_LOCAL_WORDS: u32 = 1 << 14;
 
+/// Words of workgroup memory in all: 64 KiB, twice what most GPUs have, four times what WebGPU promises.
+const MAX_SHARED_WORDS: u32 = 1 << 14;
+
 /// Why an entry point cannot be lowered.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Unsupported {
@@ -72,12 +77,33 @@ type Result<T> = std::result::Result<T, Unsupported>;
 /// and uniform buffers that the entry point uses, directly or in what it calls, in the order of their declaration.
 ///
 /// # Errors
-/// [`Unsupported`] names the first construct that is not a matter of plain function bodies (atomics, barriers, workgroup
-/// memory, textures, subgroups, overrides, types of other than 32 bits), or the limit that the program exceeds.
+/// [`Unsupported`] names the first construct that there is no operation for (overrides, textures, types of other than 32
+/// bits), or the limit that the program exceeds.
 pub(crate) fn lower(
     module: &naga::Module,
     info: &naga::valid::ModuleInfo,
     entry_point: &str,
+) -> Result<Program> {
+    lower_as(module, info, entry_point, false)
+}
+
+/// Lowers an entry point whose invocations have nothing to do with each other: no effects, no workgroup memory.
+///
+/// # Errors
+/// As [`lower`], and for whatever involves other invocations.
+pub(crate) fn lower_alone(
+    module: &naga::Module,
+    info: &naga::valid::ModuleInfo,
+    entry_point: &str,
+) -> Result<Program> {
+    lower_as(module, info, entry_point, true)
+}
+
+fn lower_as(
+    module: &naga::Module,
+    info: &naga::valid::ModuleInfo,
+    entry_point: &str,
+    alone: bool,
 ) -> Result<Program> {
     let Some(position) =
         module.entry_points.iter().position(|e| e.name == entry_point && e.stage == ShaderStage::Compute)
@@ -103,6 +129,8 @@ pub(crate) fn lower(
         local_words: 0,
         work: 0,
         nesting: 0,
+        loops: 0,
+        alone,
     };
     lowerer.entry(position)?;
     Ok(lowerer.build.finish())
@@ -200,6 +228,10 @@ struct Lowerer<'m> {
     local_words: u32,
     work: usize,
     nesting: usize,
+    /// Loops around the present statement, calls included.
+    loops: usize,
+    /// Whether invocations are to have nothing to do with each other.
+    alone: bool,
 }
 
 impl<'m> Lowerer<'m> {
@@ -262,7 +294,23 @@ impl<'m> Lowerer<'m> {
         Ok(())
     }
 
-    /// Gives the used buffers their numbers, and the used private variables their homes and first values.
+    /// An array of the workgroup for a used variable of it.
+    fn declare_shared(&mut self, handle: Handle<naga::GlobalVariable>, name: &str) -> Result<Root> {
+        let span = self.module.global_variables.get_span(handle);
+        self.together("workgroup memory", span)?;
+        let ty = self.module.global_variables[handle].ty;
+        let words = self.types.leaves_of(ty).max(1);
+        let all = self.build.program.shared.iter().fold(words, |sum, s| sum.saturating_add(s.words));
+        if all > MAX_SHARED_WORDS {
+            let limit = 4 * MAX_SHARED_WORDS;
+            return Err(Unsupported::new(format!("more than {limit} bytes of workgroup memory"), span));
+        }
+        let memory = Memory::Shared(self.build.shared(name, words));
+        Ok(Root::Memory { memory, host: false })
+    }
+
+    /// Gives the used buffers and arrays of the workgroup their numbers, and the used private variables their homes and
+    /// first values.
     fn declare_globals(&mut self, info: &naga::valid::FunctionInfo) -> Result<()> {
         for (handle, global) in self.module.global_variables.iter() {
             if info[handle].is_empty() {
@@ -282,6 +330,11 @@ impl<'m> Lowerer<'m> {
                         let place = Place::new(root.clone());
                         self.store(&place, &self.module.types[global.ty].inner, &values, span)?;
                     }
+                    self.globals[handle.index()] = Some(root);
+                    continue;
+                }
+                AddressSpace::WorkGroup => {
+                    let root = self.declare_shared(handle, &name)?;
                     self.globals[handle.index()] = Some(root);
                     continue;
                 }

@@ -18,7 +18,7 @@ const UNROLLED_ZEROS: u32 = 32;
 /// Where a variable lives.
 #[derive(Clone, Debug)]
 pub(super) enum Root {
-    /// A buffer (`host`: with WGSL's layout) or a per-invocation array (packed).
+    /// A buffer (`host`: with WGSL's layout), an array of the workgroup or a per-invocation one (packed).
     Memory { memory: Memory, host: bool },
     /// Scalar by scalar.
     Leaves(Rc<[Leaf]>),
@@ -286,7 +286,7 @@ impl<'m> Lowerer<'m> {
     }
 
     /// The word that a scalar of a place is at.
-    fn word(&mut self, place: &Place, at: u32) -> Value {
+    pub(super) fn word(&mut self, place: &Place, at: u32) -> Value {
         let offset = self.build.u32(place.offset.wrapping_add(at));
         match place.index {
             Some(index) => self.build.binary(Binary::AddI, index, offset),
@@ -321,6 +321,9 @@ impl<'m> Lowerer<'m> {
 
     /// Loads what a place holds, scalar by scalar.
     pub(super) fn load(&mut self, place: &Place, inner: &TypeInner, span: Span) -> Result<Vals> {
+        if let &TypeInner::Atomic(scalar) = inner {
+            return self.atomic_load(place, scalar, span);
+        }
         self.spend(self.types.leaves(inner) as usize, span)?;
         let scalars = self.scalars(inner, place.host(), span)?;
         let mut values = Vec::with_capacity(scalars.len());
@@ -367,6 +370,9 @@ impl<'m> Lowerer<'m> {
         values: &[Value],
         span: Span,
     ) -> Result<()> {
+        if let &TypeInner::Atomic(scalar) = inner {
+            return self.atomic_store(place, scalar, values[0], span);
+        }
         self.spend(values.len(), span)?;
         let scalars = self.scalars(inner, place.host(), span)?;
         for ((at, ty), &value) in scalars.into_iter().zip(values) {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use naga::{Block, Expression, Handle, Span, Statement, SwitchCase, SwitchValue};
 
 use super::super::ir::{self, Binary, Label, Stmt, Ty, Value};
-use super::{Exit, Frame, Lowerer, Meaning, Result, Unsupported, Vals};
+use super::{Exit, Frame, Lowerer, Meaning, Result, Unsupported, Vals, effect};
 
 /// Past so many levels, what follows an early return is no longer nested into an `else`.
 const MAX_MERGED_NESTING: usize = 48;
@@ -147,12 +147,16 @@ impl<'m> Lowerer<'m> {
                 self.leave();
             }
             Statement::Kill => return unsupported("discard"),
-            Statement::ControlBarrier(_) => return unsupported("a barrier"),
-            Statement::MemoryBarrier(_) => return unsupported("a memory barrier"),
-            Statement::Atomic { .. } => return unsupported("an atomic operation"),
+            // In WGSL, a barrier of storage memory waits for the workgroup too.
+            Statement::ControlBarrier(kind) | Statement::MemoryBarrier(kind) => self.barrier(kind, span)?,
+            Statement::Atomic { pointer, fun, value, result } => {
+                self.atomic(frame, pointer, (fun, value), result, span)?;
+            }
+            Statement::WorkGroupUniformLoad { pointer, result } => {
+                self.uniform_load(frame, pointer, result, span)?;
+            }
             Statement::ImageStore { .. } => return unsupported("textureStore"),
             Statement::ImageAtomic { .. } => return unsupported("an atomic operation on a texture"),
-            Statement::WorkGroupUniformLoad { .. } => return unsupported("workgroupUniformLoad"),
             Statement::SubgroupBallot { .. }
             | Statement::SubgroupGather { .. }
             | Statement::SubgroupCollectiveOperation { .. } => return unsupported("a subgroup operation"),
@@ -245,6 +249,7 @@ impl<'m> Lowerer<'m> {
         let outer_carried = frame.carried.len();
         self.carry(frame, body, continuing, break_if);
         frame.targets.push(Target { label, switch: false, used: false });
+        self.loops += 1;
         let body = self.nested(|lowerer| lowerer.block(frame, body, Tail::NONE))?;
         let mut condition = None;
         let continuing = self.nested(|lowerer| {
@@ -259,6 +264,7 @@ impl<'m> Lowerer<'m> {
             }
             Ok(())
         })?;
+        self.loops -= 1;
         frame.targets.pop();
         frame.carried.truncate(outer_carried);
         self.build.block.push(Stmt::Loop { label, body, continuing, break_if: condition });
@@ -281,11 +287,12 @@ impl<'m> Lowerer<'m> {
         for statement in body.iter().skip_while(|statement| !may_continue(statement)) {
             match statement {
                 Statement::Emit(range) => made.push(range.index_range()),
-                Statement::Call { result: Some(result), .. } => {
-                    let index = u32::try_from(result.index()).expect("naga's handles are 32 bits");
-                    made.push(index..index + 1);
+                statement => {
+                    if let Some(result) = effect::result_of(statement) {
+                        let index = u32::try_from(result.index()).expect("naga's handles are 32 bits");
+                        made.push(index..index + 1);
+                    }
                 }
-                _ => {}
             }
         }
         made.sort_unstable_by_key(|range| range.start);
@@ -474,8 +481,7 @@ fn reads(function: &naga::Function, block: &Block, found: &mut Vec<Handle<Expres
             Statement::Return { value } => found.extend(value),
             Statement::Store { pointer, value } => found.extend([pointer, value]),
             Statement::Call { ref arguments, .. } => found.extend_from_slice(arguments),
-            // Refused when they are reached.
-            _ => {}
+            ref other => effect::operands(other, |operand| found.push(operand)),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! WGSL in, numbers out: every snippet is lowered, verified and run.
 
 mod control;
+mod effects;
 mod limits;
 mod memory;
 mod values;
 
-use super::{Unsupported, lower};
+use super::{Unsupported, lower, lower_alone};
 use crate::cpu::CpuLevel;
 use crate::spmd::ir::Program;
 use crate::spmd::memory::BufferData;

@@ -13,8 +13,8 @@
 
 use super::live::{Live, Vars};
 use crate::spmd::ir::{
-    Binary, Block, Builtin, Class, Effect, LANES, Label, Memory, Op, Program, Stmt, Ternary, Ty, Unary,
-    Value, Var,
+    Binary, Block, Builtin, Class, Effect, LANES, Label, Memory, Op, Order, Program, Stmt, Ternary, Ty,
+    Unary, Value, Var,
 };
 
 /// Sets the class of every value and variable and the mask flag of every assignment.
@@ -244,14 +244,10 @@ impl Walk<'_> {
             Op::Const(_) | Op::Length { .. } => Class::Uniform,
             Op::Builtin(builtin) => self.builtin(builtin),
             Op::Get(var) => self.vars[var.index()]?,
-            Op::Load { memory: Memory::Buffer(buffer), index } => {
-                // Invocations that write what others read make even a uniform index give several values.
-                match class(index)? {
-                    Class::Uniform if !self.program.buffers[buffer.index()].writable => Class::Uniform,
-                    _ => Class::Varying,
-                }
-            }
-            Op::Load { memory: Memory::Local(_) | Memory::Shared(_), index } => {
+            // Lanes load in step, so writable memory too has one content for all of them. An array of the invocation
+            // has one for each.
+            Op::Load { memory: Memory::Buffer(_) | Memory::Shared(_), index } => chunkwise(ty, class(index)?),
+            Op::Load { memory: Memory::Local(_), index } => {
                 class(index)?;
                 Class::Varying
             }
@@ -259,7 +255,7 @@ impl Walk<'_> {
                 (_, Class::Uniform) => Class::Uniform,
                 (Unary::NegI, Class::Linear { stride }) => linear(stride.wrapping_neg()),
                 (Unary::Bitcast, linear @ Class::Linear { .. }) if ty != Ty::F32 => linear,
-                _ => Class::Varying,
+                (_, class) => chunkwise(ty, class),
             },
             Op::Binary(binary, a, b) => {
                 use Class::{Linear, Uniform};
@@ -276,39 +272,93 @@ impl Walk<'_> {
                     (Binary::ShlI, Linear { stride }, Uniform) => {
                         scaled(stride, constant(b).map(|by| 1 << (by % 32)))
                     }
-                    _ => Class::Varying,
+                    (_, a, b) => chunkwise(ty, wider(a, b)),
                 }
             }
             Op::Ternary(ternary, a, b, c) => match (class(a)?, class(b)?, class(c)?) {
                 (Class::Uniform, Class::Uniform, Class::Uniform) => Class::Uniform,
                 (Class::Uniform, b, c) if ternary == Ternary::Select && b == c => b,
-                _ => Class::Varying,
+                (a, b, c) => chunkwise(ty, wider(a, wider(b, c))),
             },
         })
     }
 
-    /// A block holds invocations in the order of `local_index`, workgroup after workgroup, and where the workgroup is
-    /// one-dimensional that is the order of `global_id.x`.
     fn builtin(&self, builtin: Builtin) -> Class {
-        let [x, y, z] = self.program.workgroup_size;
-        let line = y == 1 && z == 1;
-        let whole_rows = (x as usize).is_multiple_of(LANES);
-        match builtin {
-            Builtin::NumWorkgroups(_) => Class::Uniform,
-            Builtin::GlobalId(0) if line || whole_rows => Class::Linear { stride: 1 },
-            Builtin::GlobalId(_) if line => Class::Uniform,
-            Builtin::LocalId(0) | Builtin::LocalIndex if whole_rows => Class::Linear { stride: 1 },
-            Builtin::LocalId(1 | 2) if line => Class::Uniform,
-            _ => Class::Varying,
+        let size = self.program.workgroup_size;
+        match (self.program.order, builtin) {
+            (_, Builtin::NumWorkgroups(_)) => Class::Uniform,
+            (Order::Rows, builtin) => in_row(size, builtin),
+            (Order::Workgroups, builtin) => in_workgroup(size, builtin),
         }
     }
 }
 
-/// A stride of 0 would be uniform within a chunk only, and nobody asks for that.
-fn linear(stride: u32) -> Class {
-    if stride == 0 { Class::Varying } else { Class::Linear { stride } }
+/// Neighbours along x that start at a multiple of [`LANES`], all with the same y and z.
+fn in_row([x, _, _]: [u32; 3], builtin: Builtin) -> Class {
+    let whole_chunks = (x as usize).is_multiple_of(LANES);
+    match builtin {
+        Builtin::GlobalId(0) => Class::Linear { stride: 1 },
+        Builtin::GlobalId(_) | Builtin::LocalId(1..) | Builtin::WorkgroupId(1..) => Class::Uniform,
+        Builtin::LocalId(_) | Builtin::LocalIndex if x == 1 => Class::Uniform,
+        Builtin::LocalId(_) | Builtin::LocalIndex if whole_chunks => Class::Linear { stride: 1 },
+        Builtin::WorkgroupId(_) if x == 1 => Class::Linear { stride: 1 },
+        Builtin::WorkgroupId(_) if whole_chunks => Class::Linear { stride: 0 },
+        _ => Class::Varying,
+    }
 }
 
+/// One workgroup by `local_invocation_index`, from lane 0. Lanes behind its end are the start of another row, if there is one:
+/// only where a workgroup is a line does what follows the index go on there.
+fn in_workgroup(size: [u32; 3], builtin: Builtin) -> Class {
+    match builtin {
+        Builtin::LocalIndex | Builtin::SubgroupInvocationId => Class::Linear { stride: 1 },
+        Builtin::SubgroupId => Class::Linear { stride: 0 },
+        Builtin::GlobalId(axis) | Builtin::LocalId(axis) => {
+            let axis = usize::from(axis);
+            // Invocations from one step along the axis to the next.
+            let step: usize = size[..axis].iter().map(|n| *n as usize).product();
+            let is_last = size[axis + 1..].iter().all(|n| *n == 1);
+            if size[axis] == 1 {
+                Class::Uniform
+            } else if step == 1 && (is_last || (size[axis] as usize).is_multiple_of(LANES)) {
+                Class::Linear { stride: 1 }
+            } else if step.is_multiple_of(LANES) {
+                Class::Linear { stride: 0 }
+            } else {
+                Class::Varying
+            }
+        }
+        Builtin::WorkgroupId(_) | Builtin::NumWorkgroups(_) => Class::Uniform,
+    }
+}
+
+const fn linear(stride: u32) -> Class {
+    Class::Linear { stride }
+}
+
+/// A linear value times something uniform, whose value may be known.
 fn scaled(stride: u32, by: Option<u32>) -> Class {
-    by.map_or(Class::Varying, |by| linear(stride.wrapping_mul(by)))
+    match by {
+        _ if stride == 0 => linear(0),
+        Some(by) => linear(stride.wrapping_mul(by)),
+        None => Class::Varying,
+    }
+}
+
+/// What two operands have in common: the same everywhere, or in a chunk at least.
+fn wider(a: Class, b: Class) -> Class {
+    match (a, b) {
+        (Class::Uniform, other) | (other, Class::Uniform) => other,
+        (Class::Linear { stride: 0 }, Class::Linear { stride: 0 }) => a,
+        _ => Class::Varying,
+    }
+}
+
+/// The class of a result of that type, of operands that together are of `class`, if nothing is known of the operation.
+fn chunkwise(ty: Ty, class: Class) -> Class {
+    match class {
+        Class::Uniform => class,
+        Class::Linear { stride: 0 } if matches!(ty, Ty::I32 | Ty::U32) => class,
+        _ => Class::Varying,
+    }
 }

@@ -1,5 +1,6 @@
 //! Passes against the oracle: nothing may change a bit, and every class found must hold.
 
+mod classes;
 mod rules;
 mod shaders;
 

@@ -174,7 +174,6 @@ impl Run<'_, '_> {
                 }
             }
             Class::Linear { stride } => {
-                assert_ne!(stride, 0);
                 for chunk in 0..self.active.len() / LANES {
                     let lanes = chunk * LANES..(chunk + 1) * LANES;
                     if self.active[lanes.clone()].contains(&true) {

@@ -13,12 +13,9 @@ fn main(declarations: &str, body: &str) -> String {
 
 #[test]
 fn names_what_it_refuses_and_where() {
-    let atomic = "@group(0) @binding(1) var<storage, read_write> a: atomic<u32>;";
+    let wide = "@group(0) @binding(1) var<storage, read_write> a: atomic<u64>;";
     for (declarations, body, construct, text) in [
-        ("var<workgroup> w: array<u32, 4>;", "out[0] = w[1];", "workgroup memory", "w"),
-        ("", "workgroupBarrier();", "a barrier", "workgroupBarrier"),
-        (atomic, "out[0] = atomicAdd(&a, 1u);", "an atomic operation", "atomicAdd"),
-        (atomic, "out[0] = atomicLoad(&a);", "atomics", "atomicLoad"),
+        (wide, "atomicMax(&a, 1lu);", "atomics of the type u64", "atomicMax"),
         ("override N: u32 = 3u;", "out[0] = N;", "override", "N"),
         (
             "@group(0) @binding(1) var t: texture_2d<f32>;",
