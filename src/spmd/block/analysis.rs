@@ -4,8 +4,9 @@
 //! Statements are numbered in the order of the text; a life is a range of those numbers, widened to the end of every loop
 //! that it enters from outside.
 
+use super::places::{self, Id, Source};
 use crate::spmd::ir::{
-    Binary, Block, Builtin, Class, Label, Memory, Op, Program, Stmt, Ternary, Ty, Unary, Value, Var,
+    Binary, Block, Class, Effect, Label, Memory, Op, Program, Stmt, Ternary, Ty, Unary, Value, Var,
 };
 
 /// How a value is computed.
@@ -15,6 +16,8 @@ pub(super) enum Kind {
     Const(u32),
     /// Uniform, and computed once per run.
     Run,
+    /// Uniform, and computed at the start of each block.
+    Block,
     /// Uniform, computed where it stands.
     Uniform,
     /// `base + stride * lane` over the whole block: only the base is computed. `early`: at the start of each block.
@@ -26,12 +29,17 @@ pub(super) enum Kind {
 impl Kind {
     /// The same in every lane.
     pub(super) fn is_uniform(self) -> bool {
-        matches!(self, Self::Const(_) | Self::Run | Self::Uniform)
+        matches!(self, Self::Const(_) | Self::Run | Self::Block | Self::Uniform)
     }
 
-    /// Uniform and known before the first block.
-    fn is_early(self) -> bool {
+    /// Known before the first block.
+    fn is_run(self) -> bool {
         matches!(self, Self::Const(_) | Self::Run)
+    }
+
+    /// Uniform and known at the start of a block.
+    fn is_early(self) -> bool {
+        self.is_run() || self == Self::Block
     }
 }
 
@@ -86,9 +94,12 @@ pub(super) struct Analysis {
     pub vars: Vec<VarInfo>,
     /// Values that are words of a buffer.
     pub loaded: Vec<bool>,
-    /// Per buffer, whether the program stores to it.
+    /// For each varying value that is `lane 0 + stride * lane` within each chunk, the stride.
+    pub strides: Vec<Option<u32>>,
+    /// Per entry of the buffer table, whether the program stores to it: buffers, then arrays of the workgroup, which all count
+    /// as stored to.
     pub stored: Vec<bool>,
-    /// Per buffer, whether the program writes each word at most once and reads none, as far as its text tells.
+    /// Per entry of the buffer table, whether the program writes each word at most once and reads none, as far as its text tells.
     pub written_once: Vec<bool>,
 }
 
@@ -116,9 +127,12 @@ impl Analysis {
                 })
                 .collect(),
             loaded: vec![false; values],
+            strides: vec![None; values],
             stored: vec![false; program.buffers.len()],
             written_once: vec![true; program.buffers.len()],
         };
+        analysis.stored.resize(program.buffers.len() + program.shared.len(), true);
+        analysis.written_once.resize(analysis.stored.len(), false);
         analysis.find_stores(&program.body, false);
         // A variable that is set to something not uniform is not, whatever its declaration says.
         while analysis.find_kinds(program, &program.body) {}
@@ -135,7 +149,7 @@ impl Analysis {
         };
         lives.block(&program.body);
         analysis.read_in_place();
-        analysis.compute_in_place(&program.body, true);
+        analysis.compute_in_place(program, &program.body, true);
         analysis
     }
 
@@ -169,8 +183,16 @@ impl Analysis {
         for stmt in block {
             match stmt {
                 Stmt::Let(value, op) => {
-                    let declared = program.value(*value).class;
-                    self.kinds[value.index()] = self.kind(declared, op);
+                    self.kinds[value.index()] = self.kind(program, op);
+                    self.strides[value.index()] = self.stride(program, program.value(*value).ty, op);
+                }
+                Stmt::Effect { result: Some(value), effect } => {
+                    self.kinds[value.index()] = match effect {
+                        Effect::AtomicLoad { index, .. } if self.kinds[index.index()].is_uniform() => {
+                            Kind::Uniform
+                        }
+                        _ => Kind::Varying,
+                    };
                 }
                 Stmt::Set { var, value, .. } => {
                     let var = &mut self.vars[var.index()];
@@ -185,37 +207,41 @@ impl Analysis {
         changed
     }
 
-    fn kind(&self, declared: Class, op: &Op) -> Kind {
+    fn kind(&self, program: &Program, op: &Op) -> Kind {
         let kind = |value: Value| self.kinds[value.index()];
-        let (mut uniform, mut early) = (true, true);
+        let (mut uniform, mut run, mut early) = (true, true, true);
         op.operands(|value| {
             uniform &= kind(value).is_uniform();
+            run &= kind(value).is_run();
             early &= kind(value).is_early();
         });
         match *op {
             Op::Const(bits) => return Kind::Const(bits),
-            Op::Builtin(Builtin::GlobalId(0)) => return Kind::Affine { stride: 1, early: true },
-            Op::Builtin(Builtin::LocalId(0) | Builtin::LocalIndex | Builtin::WorkgroupId(0)) => {
-                return Kind::Varying;
+            Op::Builtin(builtin) => {
+                return match places::source(program, builtin).0 {
+                    Source::Const(bits) => Kind::Const(bits),
+                    Source::Id(Id::Count(_)) => Kind::Run,
+                    Source::Id(_) => Kind::Block,
+                    Source::Lane(_) => Kind::Affine { stride: 1, early: true },
+                    Source::Table(..) | Source::InRow(_) => Kind::Varying,
+                };
             }
-            Op::Builtin(Builtin::NumWorkgroups(0)) => return Kind::Run,
-            Op::Builtin(Builtin::NumWorkgroups(_)) => return Kind::Const(1),
-            Op::Builtin(_) => return Kind::Const(0),
             Op::Get(var) => {
                 return if self.vars[var.index()].uniform { Kind::Uniform } else { Kind::Varying };
             }
-            Op::Load { memory: Memory::Local(_) | Memory::Shared(_), .. } => return Kind::Varying,
-            Op::Load { memory: Memory::Buffer(buffer), .. } if self.stored[buffer.index()] => early = false,
+            Op::Load { memory, .. } => match table_entry(program, memory) {
+                // All lanes load at once, so at one index they get one word, whoever else writes to it.
+                Some(entry) if self.stored[entry] => (run, early) = (false, false),
+                Some(_) => {}
+                None => return Kind::Varying,
+            },
             _ => {}
         }
         if uniform {
-            return if early {
-                Kind::Run
-            } else if declared == Class::Varying && matches!(op, Op::Load { .. }) {
-                // Another invocation's store may come between; `classify` knows when it cannot.
-                Kind::Varying
-            } else {
-                Kind::Uniform
+            return match (run, early) {
+                (true, _) => Kind::Run,
+                (false, true) => Kind::Block,
+                (false, false) => Kind::Uniform,
             };
         }
         // Affine in, affine out: wrapping arithmetic keeps `base + stride * lane`.
@@ -249,6 +275,38 @@ impl Analysis {
         result.map_or(Kind::Varying, |(stride, early)| Kind::Affine { stride, early })
     }
 
+    /// The stride within a chunk, where there is one.
+    fn stride(&self, program: &Program, ty: Ty, op: &Op) -> Option<u32> {
+        let stride = |value: Value| match self.kinds[value.index()] {
+            Kind::Affine { stride, .. } => Some(stride),
+            Kind::Varying => self.strides[value.index()],
+            _ => Some(0),
+        };
+        let constant = |value: Value| match self.kinds[value.index()] {
+            Kind::Const(bits) => Some(bits),
+            _ => None,
+        };
+        let mut same = true;
+        op.operands(|value| same &= stride(value) == Some(0));
+        match *op {
+            Op::Const(_) | Op::Length { .. } => Some(0),
+            Op::Builtin(builtin) => places::source(program, builtin).1,
+            // Lanes that are switched off may hold something else.
+            Op::Get(_) | Op::Load { memory: Memory::Local(_), .. } => None,
+            _ if same => Some(0),
+            Op::Binary(Binary::AddI, a, b) => Some(stride(a)?.wrapping_add(stride(b)?)),
+            Op::Binary(Binary::SubI, a, b) => Some(stride(a)?.wrapping_sub(stride(b)?)),
+            Op::Binary(Binary::MulI, a, b) => match (constant(a), constant(b)) {
+                (_, Some(by)) => Some(stride(a)?.wrapping_mul(by)),
+                (Some(by), _) => Some(stride(b)?.wrapping_mul(by)),
+                _ => None,
+            },
+            Op::Binary(Binary::ShlI, a, b) => Some(stride(a)?.wrapping_shl(constant(b)?)),
+            Op::Unary(Unary::Bitcast, a) if ty != Ty::F32 => stride(a),
+            _ => None,
+        }
+    }
+
     /// Values that are read from their variable's slot, because nothing is assigned while they live.
     fn read_in_place(&mut self) {
         for var in 0..self.vars.len() {
@@ -272,7 +330,9 @@ impl Analysis {
     }
 
     /// Values that are computed straight into the variable or the buffer that they are assigned or stored to.
-    fn compute_in_place(&mut self, block: &Block, outermost: bool) {
+    ///
+    /// No effect stands between the computation and the assignment: it is a fence for memory.
+    fn compute_in_place(&mut self, program: &Program, block: &Block, outermost: bool) {
         for (at, stmt) in block.iter().enumerate() {
             match stmt {
                 Stmt::Set { var, value, masked }
@@ -282,11 +342,10 @@ impl Analysis {
                         self.compute_into_var(*var, *value, &block[between + 1..at]);
                     }
                 }
-                Stmt::Store { memory: Memory::Buffer(buffer), index, value } => {
+                Stmt::Store { memory: memory @ (Memory::Buffer(_) | Memory::Shared(_)), index, value } => {
                     if let Some(between) = self.straight_from(block, *value, at) {
-                        let memory = Memory::Buffer(*buffer);
                         let untouched = !block[between..at].iter().any(|stmt| {
-                            matches!(stmt, Stmt::Store { memory: other, .. } | Stmt::Let(_, Op::Load { memory: other, .. }) if *other == memory)
+                            matches!(stmt, Stmt::Store { memory: other, .. } | Stmt::Let(_, Op::Load { memory: other, .. }) if other == memory)
                         });
                         let ready = match self.kinds[index.index()] {
                             Kind::Affine { stride: 1, early } => {
@@ -298,12 +357,13 @@ impl Analysis {
                             && ready
                             && self.uses[value.index()] == 1
                             && self.kinds[value.index()] == Kind::Varying
+                            && let Some(entry) = table_entry(program, *memory)
                         {
-                            self.homes[value.index()] = Home::Store { buffer: buffer.0, index: *index };
+                            self.homes[value.index()] = Home::Store { buffer: entry as u32, index: *index };
                         }
                     }
                 }
-                _ => blocks_of(stmt, |inner| self.compute_in_place(inner, false)),
+                _ => blocks_of(stmt, |inner| self.compute_in_place(program, inner, false)),
             }
         }
     }
@@ -360,7 +420,7 @@ impl Analysis {
 }
 
 /// Calls `f` with every block directly inside a statement.
-fn blocks_of<'a>(stmt: &'a Stmt, mut f: impl FnMut(&'a Block)) {
+pub(super) fn blocks_of<'a>(stmt: &'a Stmt, mut f: impl FnMut(&'a Block)) {
     match stmt {
         Stmt::If { then, otherwise, .. } => {
             f(then);
@@ -445,6 +505,9 @@ impl Places<'_> {
                         _ => {}
                     }
                 }
+                Stmt::Effect { result: Some(value), .. } => {
+                    self.analysis.lives[value.index()] = Life { start: self.number, end: self.number };
+                }
                 Stmt::Set { var, .. } => {
                     self.analysis.vars[var.index()].sets.push(self.number);
                     self.mention(*var, true);
@@ -487,7 +550,7 @@ impl Lives<'_> {
             match stmt {
                 Stmt::Let(value, op) => {
                     let address = match *op {
-                        Op::Load { memory: Memory::Buffer(_), index } => Some(index),
+                        Op::Load { memory: Memory::Buffer(_) | Memory::Shared(_), index } => Some(index),
                         _ => None,
                     };
                     let affine = matches!(self.analysis.kinds[value.index()], Kind::Affine { .. });
@@ -501,7 +564,7 @@ impl Lives<'_> {
                     self.mentioned(*var);
                 }
                 Stmt::Store { memory, index, value } => {
-                    self.used(*index, matches!(memory, Memory::Buffer(_)));
+                    self.used(*index, matches!(memory, Memory::Buffer(_) | Memory::Shared(_)));
                     self.used(*value, false);
                 }
                 Stmt::Effect { effect, .. } => effect.operands(|operand| self.used(operand, false)),
@@ -557,6 +620,15 @@ impl Lives<'_> {
         let life = info.life.get_or_insert(here);
         life.start = if info.zeroed { 0 } else { life.start.min(here.start) };
         life.end = life.end.max(here.end);
+    }
+}
+
+/// The place of a memory in the table of buffers; `None` for a per-invocation array.
+pub(super) fn table_entry(program: &Program, memory: Memory) -> Option<usize> {
+    match memory {
+        Memory::Buffer(buffer) => Some(buffer.index()),
+        Memory::Shared(shared) => Some(program.buffers.len() + shared.index()),
+        Memory::Local(_) => None,
     }
 }
 

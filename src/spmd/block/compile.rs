@@ -1,11 +1,12 @@
 //! From a program to instructions: a tree of control flow whose leaves are runs of kernel calls.
 
-use super::analysis::{Analysis, Home, Kind, Life, escapes, is_bool, selects_bits};
-use super::frame::Chunk;
+use super::analysis::{Analysis, Home, Kind, Life, blocks_of, escapes, is_bool, selects_bits, table_entry};
+use super::frame::{CHUNK_BYTES, Chunk, MAX_CHUNKS};
 use super::kernels::{Instr, Kernels, Size, Slot, Special};
+use super::places::{self, Source, Table};
 use super::storage::{Place, Storage};
 use crate::cpu::CpuLevel;
-use crate::spmd::ir::{Block, Builtin, LANES, Memory, Op, Program, Stmt, Value};
+use crate::spmd::ir::{Block, Builtin, Effect, LANES, Memory, Op, Order, Program, Stmt, Ty, Value};
 
 /// A step of the control flow.
 pub(super) enum Node {
@@ -15,13 +16,15 @@ pub(super) enum Node {
     IfUniform { cond: Slot, then: Vec<Node>, otherwise: Vec<Node> },
     /// Lanes part. `escapes`: some may not come back.
     If { cond: Slot, then: Vec<Node>, otherwise: Vec<Node>, escapes: bool },
-    /// Until no lane is left. Lanes that leave are collected only where not all of them come back: `left`.
+    /// Until no lane is left. Lanes that leave are collected only where not all of them come back: `left`. `waits`: it has an
+    /// atomic, so it may be waiting for another thread.
     Loop {
         body: Vec<Node>,
         continuing: Vec<Node>,
         break_if: Option<Slot>,
         left: Option<u32>,
         continued: Option<u32>,
+        waits: bool,
     },
     /// Lanes leave early.
     Scope { body: Vec<Node>, left: Option<u32> },
@@ -49,6 +52,11 @@ pub(super) struct Compiled {
     pub jumps: bool,
     /// Per buffer, whether the program stores to it.
     pub stored: Vec<bool>,
+    /// Words of the arrays of a workgroup.
+    pub shared: Vec<u32>,
+    pub order: Order,
+    /// `@workgroup_size`.
+    pub size: [u32; 3],
 }
 
 impl Compiled {
@@ -72,21 +80,27 @@ impl Compiled {
             spreads: vec![None; program.values.len()],
             vars: vec![None; program.vars.len()],
             arrays: Vec::new(),
+            tables: Vec::new(),
             instrs: Vec::new(),
             streams: Vec::new(),
             labels: vec![Target::default(); program.labels as usize],
             lane_sets: 0,
             jumps: false,
         };
+        compiler.tabulate(&program.body);
         compiler.assign_storage();
-        compiler.early(&program.body, Kind::Run);
+        compiler.early(&program.body, When::Run);
         let once = compiler.instrs.len() as u32;
-        compiler.early(&program.body, Kind::Affine { stride: 0, early: true });
+        compiler.early(&program.body, When::Block);
         compiler.zero();
         let each_block = compiler.instrs.len() as u32;
         let nodes = compiler.block(&program.body, true);
         let Compiler { storage, consts, instrs, streams, lane_sets, jumps, .. } = compiler;
-        let chunks = storage.chunks();
+        let chunks = match program.order {
+            Order::Rows => storage.chunks(),
+            Order::Workgroups => places::invocations(program.workgroup_size).div_ceil(LANES),
+        };
+        assert!(chunks <= MAX_CHUNKS, "a workgroup of over {} invocations", MAX_CHUNKS * LANES);
         Self {
             instrs,
             streams,
@@ -98,9 +112,33 @@ impl Compiled {
             chunks,
             lane_sets,
             jumps,
-            stored: analysis.stored.clone(),
+            stored: analysis.stored[..program.buffers.len()].to_vec(),
+            shared: program.shared.iter().map(|array| array.words).collect(),
+            order: program.order,
+            size: program.workgroup_size,
         }
     }
+
+    /// Chunks of the frame, and of the arrays of the workgroup behind it.
+    pub(super) fn frame_chunks(&self) -> (u64, u64) {
+        let shared = self.shared.iter().map(|words| u64::from(words.div_ceil(LANES as u32))).sum();
+        (self.storage.frame_chunks(self.chunks), shared)
+    }
+
+    /// Bytes of both.
+    pub(super) fn bytes(&self) -> u64 {
+        let (frame, shared) = self.frame_chunks();
+        frame.saturating_add(shared).saturating_mul(CHUNK_BYTES as u64)
+    }
+}
+
+/// When something is computed that is computed early.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// Before the first block.
+    Run,
+    /// At the start of each block.
+    Block,
 }
 
 /// Where jumps to a label go.
@@ -123,6 +161,8 @@ struct Compiler<'a> {
     spreads: Vec<Option<Slot>>,
     vars: Vec<Option<Slot>>,
     arrays: Vec<Slot>,
+    /// The tables that are read.
+    tables: Vec<(Table, Slot)>,
     instrs: Vec<Instr>,
     streams: Vec<Instr>,
     labels: Vec<Target>,
@@ -145,7 +185,7 @@ impl Compiler<'_> {
         self.arrays = self.program.locals.iter().map(|local| self.storage.array(local.words)).collect();
         let mut lives: Vec<(Life, Size, Owner)> = Vec::new();
         for at in 0..self.program.values.len() {
-            if analysis.uses[at] == 0 {
+            if analysis.uses[at] == 0 || self.values[at].is_some() {
                 continue;
             }
             let value = Value(at as u32);
@@ -153,7 +193,7 @@ impl Compiler<'_> {
             let lanes = if is_bool(self.program, value) { Size::Bits } else { Size::Words };
             match analysis.kinds[at] {
                 Kind::Const(bits) => self.values[at] = Some(self.constant(value, bits)),
-                Kind::Run | Kind::Affine { early: true, .. } => {
+                Kind::Run | Kind::Block | Kind::Affine { early: true, .. } => {
                     self.values[at] = Some(self.storage.permanent());
                 }
                 Kind::Uniform | Kind::Affine { early: false, .. } => {
@@ -172,7 +212,7 @@ impl Compiler<'_> {
         }
         for (at, var) in analysis.vars.iter().enumerate() {
             if let Some(life) = var.life {
-                let bool = self.program.vars[at].ty == crate::spmd::ir::Ty::Bool;
+                let bool = self.program.vars[at].ty == Ty::Bool;
                 let size = match (var.uniform, bool) {
                     (true, _) => Size::One,
                     (false, true) => Size::Bits,
@@ -224,14 +264,41 @@ impl Compiler<'_> {
         slot
     }
 
-    /// Emits what is computed before the first block (`Kind::Run`) or at the start of each (`Kind::Affine`).
-    fn early(&mut self, block: &Block, when: Kind) {
+    /// Emits the tables that the program reads.
+    fn tabulate(&mut self, block: &Block) {
+        for stmt in block {
+            match stmt {
+                Stmt::Let(value, Op::Builtin(builtin)) if self.analysis.uses[value.index()] > 0 => {
+                    if let (Source::Table(table, plus), _) = places::source(self.program, *builtin) {
+                        let slot = self.table(table);
+                        if plus.is_none() {
+                            self.values[value.index()] = Some(slot);
+                        }
+                    }
+                }
+                _ => blocks_of(stmt, |inner| self.tabulate(inner)),
+            }
+        }
+    }
+
+    fn table(&mut self, table: Table) -> Slot {
+        if let Some((_, slot)) = self.tables.iter().find(|(known, _)| *known == table) {
+            return *slot;
+        }
+        let slot = self.storage.permanent_words();
+        self.special(Special::Table(table), slot, &[], [0; 2], false);
+        self.tables.push((table, slot));
+        slot
+    }
+
+    /// Emits what is computed early, at that time.
+    fn early(&mut self, block: &Block, when: When) {
         for stmt in block {
             match stmt {
                 Stmt::Let(value, op) if self.analysis.uses[value.index()] > 0 => {
                     match (self.analysis.kinds[value.index()], when) {
-                        (Kind::Run, Kind::Run) => self.uniform(*value, op),
-                        (Kind::Affine { early: true, .. }, Kind::Affine { .. }) => self.base(*value, op),
+                        (Kind::Run, When::Run) | (Kind::Block, When::Block) => self.uniform(*value, op),
+                        (Kind::Affine { early: true, .. }, When::Block) => self.base(*value, op),
                         _ => {}
                     }
                 }
@@ -263,6 +330,10 @@ impl Compiler<'_> {
             let words = self.program.locals[at].words;
             self.special(Special::ZeroArray, self.arrays[at], &[], [words, 0], false);
         }
+        for at in 0..self.program.shared.len() {
+            let entry = (self.program.buffers.len() + at) as u32;
+            self.special(Special::ZeroShared, LANES_OF_NONE, &[], [entry, 0], false);
+        }
     }
 
     fn block(&mut self, block: &Block, outermost: bool) -> Vec<Node> {
@@ -273,6 +344,7 @@ impl Compiler<'_> {
                 Stmt::Let(value, op) => self.compute(*value, op),
                 Stmt::Set { var, value, masked } => self.set(var.index(), *value, *masked && !outermost),
                 Stmt::Store { memory, index, value } => self.store(*memory, *index, *value),
+                Stmt::Effect { result, effect } => self.effect(*result, *effect),
                 _ => {
                     let end = self.instrs.len() as u32;
                     if start < end {
@@ -305,11 +377,12 @@ impl Compiler<'_> {
                 let left = not_all_return.then(|| self.lane_set());
                 let continued = continues(body, *label).then(|| self.lane_set());
                 self.labels[label.index()] = Target { left, continued };
+                let waits = has_atomics(body) || has_atomics(continuing);
                 let body = self.block(body, false);
                 let continuing = self.block(continuing, false);
                 let break_if = break_if.map(|cond| self.operand(cond));
                 self.jumps = true;
-                Some(Node::Loop { body, continuing, break_if, left, continued })
+                Some(Node::Loop { body, continuing, break_if, left, continued, waits })
             }
             Stmt::Scope { label, body } => {
                 let left = escapes(body, &mut vec![*label]).then(|| self.lane_set());
@@ -318,8 +391,7 @@ impl Compiler<'_> {
                 Some(Node::Scope { body, left })
             }
             Stmt::Break(_) | Stmt::Continue(_) | Stmt::Return => Some(self.leave(stmt, None)),
-            Stmt::Effect { .. } => unreachable!("lowering makes no effects yet"),
-            Stmt::Let(..) | Stmt::Set { .. } | Stmt::Store { .. } => None,
+            Stmt::Let(..) | Stmt::Set { .. } | Stmt::Store { .. } | Stmt::Effect { .. } => None,
         }
     }
 
@@ -368,7 +440,7 @@ impl Compiler<'_> {
             return;
         }
         match self.analysis.kinds[at] {
-            Kind::Const(_) | Kind::Run => {}
+            Kind::Const(_) | Kind::Run | Kind::Block => {}
             Kind::Uniform => self.uniform(value, op),
             Kind::Affine { stride, early } => {
                 if !early {
@@ -392,19 +464,30 @@ impl Compiler<'_> {
                     self.special(Special::CopyWords, dst, &[source], [0; 2], true);
                 }
             }
-            Op::Load { memory: Memory::Buffer(buffer), index } => {
-                let index = self.operand(index);
-                self.special(Special::LoadOne, dst, &[index], [buffer.0, 0], true);
+            Op::Load { memory, index } => {
+                let (entry, index) = (self.entry(memory), self.operand(index));
+                self.special(Special::LoadOne, dst, &[index], [entry, 0], true);
             }
             Op::Length { buffer, offset, stride } => {
                 let stride = self.constant_bits(stride);
                 self.special(Special::Length, dst, &[stride], [buffer.0, offset], true);
             }
-            Op::Builtin(Builtin::NumWorkgroups(0)) => {
-                let width = self.program.workgroup_size[0];
-                self.special(Special::NumWorkgroups, dst, &[], [width, 0], true);
-            }
+            Op::Builtin(builtin) => self.place(dst, builtin),
             _ => self.arithmetic(value, dst, op, true),
+        }
+    }
+
+    /// A number of the block: a uniform value, or the base of an affine one.
+    fn place(&mut self, dst: Slot, builtin: Builtin) {
+        match places::source(self.program, builtin).0 {
+            Source::Id(id) | Source::Lane(Some(id)) => {
+                self.special(Special::Id, dst, &[], [id.index() as u32, 0], true);
+            }
+            Source::Lane(None) => {
+                let zero = self.constant_bits(0);
+                self.special(Special::CopyWords, dst, &[zero], [0; 2], true);
+            }
+            source => unreachable!("{source:?} differs from lane to lane, or is a constant"),
         }
     }
 
@@ -412,7 +495,7 @@ impl Compiler<'_> {
     fn base(&mut self, value: Value, op: &Op) {
         let dst = self.slot(value);
         match *op {
-            Op::Builtin(_) => self.special(Special::First, dst, &[], [0; 2], true),
+            Op::Builtin(builtin) => self.place(dst, builtin),
             _ => self.arithmetic(value, dst, op, true),
         }
     }
@@ -432,30 +515,41 @@ impl Compiler<'_> {
                     self.copy(dst, source, false);
                 }
             }
-            Op::Builtin(Builtin::WorkgroupId(_)) => {
-                let width = self.program.workgroup_size[0];
-                self.special(Special::WorkgroupId, dst, &[], [width, 0], false);
-            }
-            Op::Builtin(_) => {
-                let width = self.program.workgroup_size[0];
-                self.special(Special::LocalId, dst, &[], [width, 0], false);
-            }
-            Op::Load { memory: Memory::Buffer(buffer), index } => match self.analysis.kinds[index.index()] {
-                Kind::Affine { stride: 1, .. } => {
-                    let may_aim = home == Home::Own && !self.analysis.stored[buffer.index()];
-                    let load = if may_aim { Special::LoadAim } else { Special::LoadRow };
-                    let index = self.base_of(index);
-                    self.special(load, dst, &[index], [buffer.0, 1], false);
+            Op::Builtin(builtin) => match places::source(self.program, builtin).0 {
+                // It is read from the table.
+                Source::Table(_, None) => {}
+                Source::Table(table, Some(id)) => {
+                    let source = self.table(table);
+                    self.special(Special::Offset, dst, &[source], [id.index() as u32, 0], false);
                 }
-                Kind::Affine { stride, .. } if stride != 0 => {
-                    let index = self.base_of(index);
-                    self.special(Special::LoadStrided, dst, &[index], [buffer.0, stride], false);
-                }
-                _ => {
-                    let index = self.operand(index);
-                    self.special(Special::Gather, dst, &[index], [buffer.0, 0], false);
-                }
+                Source::InRow(what) => self.special(Special::InRow(what), dst, &[], [0; 2], false),
+                source => unreachable!("{source:?} has no lanes"),
             },
+            Op::Load { memory: memory @ (Memory::Buffer(_) | Memory::Shared(_)), index } => {
+                let entry = self.entry(memory);
+                match self.analysis.kinds[index.index()] {
+                    Kind::Affine { stride: 1, .. } => {
+                        let may_aim = home == Home::Own && !self.analysis.stored[entry as usize];
+                        let load = if may_aim { Special::LoadAim } else { Special::LoadRow };
+                        let index = self.base_of(index);
+                        self.special(load, dst, &[index], [entry, 1], false);
+                    }
+                    Kind::Affine { stride, .. } if stride != 0 => {
+                        let index = self.base_of(index);
+                        self.special(Special::LoadStrided, dst, &[index], [entry, stride], false);
+                    }
+                    _ => {
+                        let stride = self.analysis.strides[index.index()];
+                        let index = self.operand(index);
+                        let load = match stride {
+                            Some(0) => Special::LoadSame,
+                            Some(1) => Special::LoadChunk,
+                            _ => Special::Gather,
+                        };
+                        self.special(load, dst, &[index], [entry, 0], false);
+                    }
+                }
+            }
             Op::Load { memory: Memory::Local(local), index } => {
                 let (array, index) = (self.arrays[local.index()], self.operand(index));
                 let words = self.program.locals[local.index()].words;
@@ -517,26 +611,28 @@ impl Compiler<'_> {
 
     fn store(&mut self, memory: Memory, index: Value, value: Value) {
         let source = self.operand(value);
-        // A store has no destination slot; the operand's size only has to pass for one.
-        let lanes = Slot { entry: 0, size: Size::Words };
         match memory {
-            Memory::Buffer(buffer) => match self.analysis.kinds[index.index()] {
-                Kind::Affine { stride, .. } if stride != 0 => {
-                    let base = self.base_of(index);
-                    let aimed = matches!(self.analysis.homes[value.index()], Home::Store { .. });
-                    let (special, imm) = if stride == 1 {
-                        (Special::StoreRow, [buffer.0, u32::from(aimed)])
-                    } else {
-                        (Special::StoreStrided, [buffer.0, stride])
-                    };
-                    self.special(special, lanes, &[base, source], imm, false);
+            Memory::Buffer(_) | Memory::Shared(_) => {
+                let entry = self.entry(memory);
+                match self.analysis.kinds[index.index()] {
+                    Kind::Affine { stride, .. } if stride != 0 => {
+                        let base = self.base_of(index);
+                        let aimed = matches!(self.analysis.homes[value.index()], Home::Store { .. });
+                        let (special, imm) = if stride == 1 {
+                            (Special::StoreRow, [entry, u32::from(aimed)])
+                        } else {
+                            (Special::StoreStrided, [entry, stride])
+                        };
+                        self.special(special, LANES_OF_NONE, &[base, source], imm, false);
+                    }
+                    _ => {
+                        let stride = self.analysis.strides[index.index()];
+                        let index = self.operand(index);
+                        let store = if stride == Some(1) { Special::StoreChunk } else { Special::Scatter };
+                        self.special(store, LANES_OF_NONE, &[index, source], [entry, 0], false);
+                    }
                 }
-                _ => {
-                    let index = self.operand(index);
-                    self.special(Special::Scatter, lanes, &[index, source], [buffer.0, 0], false);
-                }
-            },
-            Memory::Shared(_) => unreachable!("lowering makes no effects yet"),
+            }
             Memory::Local(local) => {
                 let index = self.operand(index);
                 let words = self.program.locals[local.index()].words;
@@ -549,6 +645,48 @@ impl Compiler<'_> {
                 );
             }
         }
+    }
+
+    fn effect(&mut self, result: Option<Value>, effect: Effect) {
+        let result = result.filter(|value| self.analysis.uses[value.index()] > 0);
+        let dst = result.map_or(LANES_OF_NONE, |value| self.slot(value));
+        let wanted = result.is_some();
+        let entry = effect.memory().map_or(0, |memory| self.entry(memory));
+        let plain = matches!(effect.memory(), Some(Memory::Shared(_)));
+        let (special, operands): (_, [Option<Value>; 3]) = match effect {
+            // All lanes of a workgroup are here.
+            Effect::Barrier => return,
+            Effect::AtomicLoad { index, .. } => match self.analysis.kinds[index.index()] {
+                _ if !wanted => return,
+                kind if kind.is_uniform() => (Special::AtomicLoadOne, [Some(index), None, None]),
+                _ => (Special::AtomicLoad, [Some(index), None, None]),
+            },
+            Effect::AtomicStore { index, value, .. } => {
+                (Special::AtomicStore, [Some(index), Some(value), None])
+            }
+            Effect::Atomic { op, index, value, .. } => {
+                let signed = self.program.value(value).ty == Ty::I32;
+                (Special::Atomic { op, signed, plain }, [Some(index), Some(value), None])
+            }
+            Effect::CompareExchange { index, expected, value, .. } => {
+                (Special::CompareExchange { plain }, [Some(index), Some(expected), Some(value)])
+            }
+            _ if !wanted => return,
+            Effect::Reduce { op, value } => (Special::Reduce(op), [Some(value), None, None]),
+            Effect::InclusiveScan { op, value } => (Special::InclusiveScan(op), [Some(value), None, None]),
+            Effect::ExclusiveScan { op, value } => (Special::ExclusiveScan(op), [Some(value), None, None]),
+            Effect::Ballot { value } => (Special::Ballot, [Some(value), None, None]),
+            Effect::First { value } => (Special::First, [Some(value), None, None]),
+            Effect::Shuffle { value, index } => (Special::Shuffle, [Some(value), Some(index), None]),
+        };
+        let args: Vec<Slot> = operands.into_iter().flatten().map(|value| self.operand(value)).collect();
+        let once = special == Special::AtomicLoadOne;
+        self.special(special, dst, &args, [entry, u32::from(wanted)], once);
+    }
+
+    /// Where the table of buffers has a memory that is in it.
+    fn entry(&self, memory: Memory) -> u32 {
+        table_entry(self.program, memory).expect("not an array of one invocation") as u32
     }
 
     fn special(&mut self, special: Special, dst: Slot, args: &[Slot], imm: [u32; 2], once: bool) {
@@ -575,6 +713,18 @@ impl Compiler<'_> {
     fn base_of(&self, value: Value) -> Slot {
         self.slot(value)
     }
+}
+
+/// Instructions without a result name no slot; this only has to pass for one.
+const LANES_OF_NONE: Slot = Slot { entry: 0, size: Size::Words };
+
+/// Whether there is an atomic in it.
+fn has_atomics(block: &Block) -> bool {
+    block.iter().any(|stmt| {
+        let mut any = matches!(stmt, Stmt::Effect { effect, .. } if effect.memory().is_some());
+        blocks_of(stmt, |inner| any |= has_atomics(inner));
+        any
+    })
 }
 
 /// Whether a `Continue` names `label`.

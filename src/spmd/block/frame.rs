@@ -4,7 +4,9 @@
 
 use std::cell::Cell;
 
+use super::places::IDS;
 use crate::spmd::ir::LANES;
+use crate::spmd::memory::Words;
 
 /// Chunks of [`LANES`] lanes in the largest block.
 pub(super) const MAX_CHUNKS: usize = 64;
@@ -134,30 +136,22 @@ impl Active {
     }
 }
 
-/// The words of a bound buffer.
-#[derive(Clone, Copy)]
-pub(super) struct Words {
-    /// Writable only where `writable`.
-    pub words: *mut u32,
-    pub len: usize,
-}
-
 /// What a kernel sees besides its own instruction.
 pub(super) struct Context {
     /// Where each slot is at present.
     pub slots: *mut *mut u8,
     /// Where each slot is when it is not aimed at a buffer.
     pub homes: *const *mut u8,
-    /// The bound buffers.
+    /// The bound buffers, then the arrays of the workgroup.
     pub buffers: *const Words,
-    /// The invocation in lane 0.
-    pub first: u32,
+    /// The numbers of this block, by [`Id::index`](super::places::Id::index).
+    pub ids: [u32; IDS],
+    /// The program's `@workgroup_size`.
+    pub size: [u32; 3],
     /// Chunks of this block.
     pub chunks: u32,
     /// Chunks of the largest block of this run: the pitch of per-invocation arrays.
     pub pitch: u32,
-    /// Invocations of the whole run.
-    pub invocations: u32,
     /// Whether outputs go past the caches.
     pub stream: bool,
     /// Whether the output that was aimed last does.

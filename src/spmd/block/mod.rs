@@ -18,13 +18,18 @@ mod analysis;
 mod compile;
 mod frame;
 mod kernels;
+mod places;
 mod run;
 mod storage;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
+use super::grid::Grid;
 use super::ir::Program;
-use super::memory::BufferData;
+use super::memory::{Bound, BufferData};
+use crate::cancel::{Stopped, Watch};
 use crate::cpu::CpuLevel;
 
 /// A program compiled for one CPU level. Cheap to make, shared by threads.
@@ -42,13 +47,53 @@ impl Code {
         Self { compiled: compile::Compiled::new(program, level), level }
     }
 
+    /// Bytes that each thread which runs the program needs for the lanes of a block and for the memory of a workgroup.
+    ///
+    /// Above [`Code::MAX_BYTES`] the program must be refused, as a run of it panics: only [`Order::Workgroups`] gets there, with
+    /// large arrays in each of many invocations, as the block is then not the interpreter's to choose.
+    ///
+    /// [`Order::Workgroups`]: super::ir::Order::Workgroups
+    pub(crate) fn bytes(&self) -> u64 {
+        self.compiled.bytes()
+    }
+
+    /// Bytes of a thread that are never exceeded.
+    pub(crate) const MAX_BYTES: u64 = 64 << 20;
+
+    /// Pieces that a launch can be cut into: workgroups, or the blocks of all rows, as [`Program::order`] says.
+    ///
+    /// Invocations of a piece run on one thread. Pieces may run at the same time, but must be started in ascending order.
+    pub(crate) fn pieces(&self, grid: &Grid) -> u64 {
+        self.compiled.pieces(grid)
+    }
+
+    /// Runs the pieces of that range on the calling thread, in ascending order, while other threads may run others over the
+    /// same buffers. Workgroups run whole, whatever [`Grid::invocations`] says.
+    ///
+    /// # Errors
+    /// As soon as `watch` says so, which is looked at between pieces and in loops. The buffers then hold what was stored
+    /// so far.
+    ///
+    /// # Panics
+    /// When the number of buffers is not the program's, or one that it stores to is bound for reading; when the program needs
+    /// more memory than [`Code::MAX_BYTES`], or than there is.
+    pub(crate) fn run_pieces(
+        &self,
+        buffers: &Bound<'_>,
+        grid: &Grid,
+        pieces: Range<u64>,
+        watch: &Watch,
+    ) -> Result<(), Stopped> {
+        self.compiled.run(buffers, grid, pieces, watch, false)
+    }
+
     /// Runs invocations `0..invocations` of a one-dimensional launch on the calling thread; `buffers` has one entry per
     /// [`Program::buffers`].
     ///
     /// # Panics
     /// When the number of buffers is not the program's, or one that it stores to is given for reading.
     pub(crate) fn run(&self, buffers: &mut [BufferData<'_>], invocations: u32) {
-        self.compiled.run(buffers, invocations, false);
+        self.run_row(buffers, invocations, false);
     }
 
     /// The same for buffers that are larger than the caches: what the program
@@ -57,7 +102,14 @@ impl Code {
     /// # Panics
     /// As [`Code::run`].
     pub(crate) fn run_streaming(&self, buffers: &mut [BufferData<'_>], invocations: u32) {
-        self.compiled.run(buffers, invocations, true);
+        self.run_row(buffers, invocations, true);
+    }
+
+    fn run_row(&self, buffers: &mut [BufferData<'_>], invocations: u32, stream: bool) {
+        let grid = Grid::row(invocations, self.compiled.size[0]);
+        let pieces = 0..self.compiled.pieces(&grid);
+        let result = self.compiled.run(&Bound::new(buffers), &grid, pieces, &Watch::NEVER, stream);
+        debug_assert_eq!(result, Ok(()), "nothing to stop it");
     }
 
     /// Invocations of a full block.

@@ -2,12 +2,18 @@
 
 use std::cell::Cell;
 
+use std::ops::Range;
+
+use super::Code;
 use super::compile::{Compiled, Node};
-use super::frame::{Active, Bits, Chunk, Context, MAX_CHUNKS, Words};
+use super::frame::{Active, Bits, Chunk, Context, MAX_CHUNKS};
 use super::kernels::{Size, Slot, stream};
+use super::places::{self, IDS, Id};
 use super::storage::Place;
-use crate::spmd::ir::LANES;
-use crate::spmd::memory::BufferData;
+use crate::cancel::{Cancel, Stopped, Watch};
+use crate::spmd::grid::Grid;
+use crate::spmd::ir::{LANES, Order};
+use crate::spmd::memory::{Bound, Words};
 
 /// The memory of a run, kept by each thread for its next run.
 #[derive(Default)]
@@ -23,83 +29,219 @@ thread_local! {
     static ARENA: Cell<Option<Box<Arena>>> = const { Cell::new(None) };
 }
 
+/// Pieces between two looks at the clock: without loops one takes microseconds.
+const PIECES_A_LOOK: u32 = 16;
+/// Rounds of loops between two looks at the clock.
+const ROUNDS_A_LOOK: u32 = 64;
+/// Rounds after which a loop with an atomic in it may be waiting for a thread that has no processor.
+const PATIENCE: u32 = 4096;
+/// Rounds of such a loop, from then on, between two offers to give up the processor.
+const ROUNDS_A_YIELD: u32 = 256;
+
 impl Compiled {
-    /// Runs invocations `0..invocations`; `stream` is whether outputs go past the caches.
+    /// Pieces of a launch.
+    pub(super) fn pieces(&self, grid: &Grid) -> u64 {
+        match self.order {
+            Order::Workgroups => grid.count().unwrap_or(u64::MAX),
+            Order::Rows => {
+                let [x, y, z] = grid.invocations.map(u64::from);
+                x.div_ceil(self.lanes()).saturating_mul(y).saturating_mul(z)
+            }
+        }
+    }
+
+    /// Invocations of a full block.
+    fn lanes(&self) -> u64 {
+        (self.chunks * LANES) as u64
+    }
+
+    /// Runs a range of pieces; `stream` is whether outputs go past the caches.
+    ///
+    /// # Errors
+    /// As soon as `watch` says so.
     ///
     /// # Panics
-    /// When the number of buffers is not the program's, or one that it stores to is given for reading.
-    pub(super) fn run(&self, buffers: &mut [BufferData<'_>], invocations: u32, stream: bool) {
-        assert_eq!(buffers.len(), self.stored.len(), "one slice per buffer of the program");
-        if invocations == 0 {
-            return;
+    /// When the number of buffers is not the program's, or one that it stores to is bound for reading; when there is no
+    /// memory.
+    pub(super) fn run(
+        &self,
+        buffers: &Bound<'_>,
+        grid: &Grid,
+        pieces: Range<u64>,
+        watch: &Watch,
+        stream: bool,
+    ) -> Result<(), Stopped> {
+        let watched = !watch.is_never();
+        if watched {
+            watch.check()?;
         }
-        let stream = stream && stream::AVAILABLE;
         // Taken, not borrowed: should a run ever start inside a run, it gets memory of its own.
         let mut arena = ARENA.take().unwrap_or_default();
-        arena.bind(buffers, &self.stored);
-        arena.lay_out(self);
-        let block = (self.chunks * LANES) as u32;
+        arena.lay_out(self, buffers);
+        let pieces = pieces.start..pieces.end.min(self.pieces(grid));
+        if pieces.is_empty() {
+            ARENA.set(Some(arena));
+            return Ok(());
+        }
+        let stream = stream && stream::AVAILABLE;
+        let mut places = Places::new(self, grid, pieces.start);
         let mut machine = Machine {
             compiled: self,
             context: Context {
                 slots: arena.slots.as_mut_ptr(),
                 homes: arena.homes.as_ptr(),
                 buffers: arena.buffers.as_ptr(),
-                first: 0,
-                chunks: 0,
+                ids: places.ids,
+                size: self.size,
+                chunks: places.lanes.div_ceil(LANES as u32),
                 pitch: self.chunks as u32,
-                invocations,
                 stream,
                 streams: Cell::new(false),
-                active: Active::first(block.min(invocations) as usize),
+                active: Active::first(places.lanes as usize),
             },
             lane_sets: &mut arena.lane_sets,
             departures: 0,
+            watch,
+            watched,
+            stopped: None,
+            rounds: 0,
         };
         machine.instrs(0, self.once);
-        let mut first = 0;
-        let mut previous = block.min(invocations);
-        loop {
-            let lanes = block.min(invocations - first);
-            if self.jumps && first > 0 || lanes != previous {
-                machine.context.active = Active::first(lanes as usize);
-                previous = lanes;
+        let mut previous = places.lanes;
+        let mut until_look = PIECES_A_LOOK;
+        for piece in pieces.clone() {
+            if piece > pieces.start {
+                places.next();
+                if watched {
+                    until_look -= 1;
+                    machine.look(until_look == 0);
+                    until_look = if until_look == 0 { PIECES_A_LOOK } else { until_look };
+                }
             }
-            machine.context.first = first;
-            machine.context.chunks = (lanes as usize).div_ceil(LANES) as u32;
-            machine.instrs(self.once, self.each_block);
-            machine.nodes(&self.nodes);
-            first += lanes;
-            if first == invocations {
+            if machine.stopped.is_some() {
                 break;
             }
+            if self.jumps && piece > pieces.start || places.lanes != previous {
+                machine.context.active = Active::first(places.lanes as usize);
+                previous = places.lanes;
+            }
+            machine.context.ids = places.ids;
+            machine.context.chunks = places.lanes.div_ceil(LANES as u32);
+            machine.instrs(self.once, self.each_block);
+            machine.nodes(&self.nodes);
         }
+        let stopped = machine.stopped;
         if stream {
             stream::fence();
         }
         ARENA.set(Some(arena));
+        stopped.map_or(Ok(()), Err)
+    }
+}
+
+/// Where the blocks of a launch are: goes from one to the next.
+struct Places {
+    order: Order,
+    /// Lanes of a full block.
+    block: u32,
+    size: [u32; 3],
+    grid: Grid,
+    /// The block: its workgroup, or its first invocation.
+    at: [u32; 3],
+    /// The numbers of the block.
+    ids: [u32; IDS],
+    /// Its invocations.
+    lanes: u32,
+}
+
+impl Places {
+    fn new(compiled: &Compiled, grid: &Grid, piece: u64) -> Self {
+        let block = compiled.lanes();
+        let at = match compiled.order {
+            Order::Workgroups => grid.workgroup(piece),
+            Order::Rows => {
+                let [x, y, _] = grid.invocations.map(u64::from);
+                let (row, column) = (piece / x.div_ceil(block), piece % x.div_ceil(block));
+                // Each below its axis, which is 32 bits.
+                [(column * block) as u32, (row % y) as u32, (row / y) as u32]
+            }
+        };
+        let mut places = Self {
+            order: compiled.order,
+            block: block as u32,
+            size: compiled.size,
+            grid: *grid,
+            at,
+            ids: [0; IDS],
+            lanes: places::invocations(compiled.size) as u32,
+        };
+        for axis in 0..3 {
+            places.ids[Id::Count(axis).index()] = grid.workgroups[usize::from(axis)];
+        }
+        places.name(true);
+        places
+    }
+
+    /// Goes to the next block, x fastest.
+    fn next(&mut self) {
+        let (step, ends) = match self.order {
+            Order::Workgroups => (1, self.grid.workgroups),
+            Order::Rows => (self.block, self.grid.invocations),
+        };
+        if step < ends[0] - self.at[0] {
+            self.at[0] += step;
+            return self.name(false);
+        }
+        self.at[0] = 0;
+        self.at[1] += 1;
+        if self.at[1] == ends[1] {
+            self.at[1] = 0;
+            self.at[2] += 1;
+        }
+        self.name(true);
+    }
+
+    /// Says where the block is. `row`: not in the same row as the one before.
+    fn name(&mut self, row: bool) {
+        let Self { order, at, size, ids, .. } = self;
+        match order {
+            Order::Workgroups => {
+                for axis in 0..3_u8 {
+                    let (at, size) = (at[usize::from(axis)], size[usize::from(axis)]);
+                    ids[Id::Workgroup(axis).index()] = at;
+                    ids[Id::Origin(axis).index()] = at.wrapping_mul(size);
+                }
+            }
+            Order::Rows => {
+                ids[Id::Origin(0).index()] = at[0];
+                self.lanes = self.block.min(self.grid.invocations[0] - at[0]);
+                if row {
+                    for axis in 1..3_u8 {
+                        let (at, size) = (at[usize::from(axis)], size[usize::from(axis)]);
+                        ids[Id::Origin(axis).index()] = at;
+                        ids[Id::Workgroup(axis).index()] = at / size;
+                        ids[Id::Local(axis).index()] = at % size;
+                    }
+                    let (y, z) = (ids[Id::Local(1).index()], ids[Id::Local(2).index()]);
+                    ids[Id::Local(0).index()] = size[0].wrapping_mul(y.wrapping_add(size[1].wrapping_mul(z)));
+                }
+            }
+        }
     }
 }
 
 impl Arena {
-    fn bind(&mut self, buffers: &mut [BufferData<'_>], stored: &[bool]) {
-        self.buffers.clear();
-        for (at, (buffer, stored)) in buffers.iter_mut().zip(stored).enumerate() {
-            self.buffers.push(match buffer {
-                BufferData::Write(words) => Words { words: words.as_mut_ptr(), len: words.len() },
-                BufferData::Read(words) => {
-                    assert!(!stored, "buffer {at} is stored to, and was given for reading");
-                    // Never written through: the program has no store to it.
-                    Words { words: words.as_ptr().cast_mut(), len: words.len() }
-                }
-            });
-        }
-    }
-
-    fn lay_out(&mut self, compiled: &Compiled) {
+    fn lay_out(&mut self, compiled: &Compiled, buffers: &Bound<'_>) {
         let Compiled { storage, chunks, consts, .. } = compiled;
-        let size = storage.frame_chunks(*chunks);
+        assert!(compiled.bytes() <= Code::MAX_BYTES, "a program that its caller should have refused");
+        let (frame, shared) = compiled.frame_chunks();
+        // Under `MAX_BYTES`, so they fit.
+        let (frame, size) = (frame as usize, (frame + shared) as usize);
         if self.chunks.len() < size {
+            let more = size - self.chunks.len();
+            // An allocation that fails must not end the process.
+            let reserved = self.chunks.try_reserve_exact(more);
+            assert!(reserved.is_ok(), "out of memory: {size} chunks of lanes for a block");
             self.chunks.resize(size, Chunk([0; LANES]));
         }
         let base = self.chunks.as_mut_ptr();
@@ -113,6 +255,13 @@ impl Arena {
             self.slots.push(chunk.cast());
         }
         self.homes.clone_from(&self.slots);
+        self.buffers.clear();
+        self.buffers.extend(buffers.words(&compiled.stored));
+        let mut at = frame;
+        for &words in &compiled.shared {
+            self.buffers.push(Words { words: base.wrapping_add(at).cast(), len: words as usize });
+            at += words.div_ceil(LANES as u32) as usize;
+        }
         self.lane_sets.resize(self.lane_sets.len().max(compiled.lane_sets as usize), [0; MAX_CHUNKS]);
     }
 }
@@ -123,9 +272,39 @@ struct Machine<'a> {
     lane_sets: &'a mut [Bits],
     /// Times that lanes left something, since the innermost branch began: none, and all of them come back.
     departures: u64,
+    watch: &'a Watch,
+    /// Whether it may say anything.
+    watched: bool,
+    /// It has: no lane is active any more.
+    stopped: Option<Stopped>,
+    /// Rounds of loops, all of them.
+    rounds: u32,
 }
 
 impl Machine<'_> {
+    /// Looks whether to go on; at the clock only if so asked.
+    fn look(&mut self, clock: bool) {
+        let result = match &self.watch.cancel {
+            _ if clock => self.watch.check(),
+            Some(cancel) if Cancel::is_cancelled(cancel) => Err(Stopped::Cancelled),
+            _ => Ok(()),
+        };
+        if let Err(stopped) = result {
+            self.stopped = Some(stopped);
+        }
+    }
+
+    /// At the end of a round of a loop, whose number in this loop it is: looks whether to go on, and lets others go on.
+    fn round(&mut self, round: u32, waits: bool) {
+        if self.watched {
+            self.rounds = self.rounds.wrapping_add(1);
+            self.look(self.rounds.is_multiple_of(ROUNDS_A_LOOK));
+        }
+        if waits && round >= PATIENCE && round.is_multiple_of(ROUNDS_A_YIELD) {
+            std::thread::yield_now();
+        }
+    }
+
     #[inline]
     fn instrs(&mut self, start: u32, end: u32) {
         if self.context.stream {
@@ -174,14 +353,17 @@ impl Machine<'_> {
                 }
                 Node::If { cond, then, otherwise, escapes } => self.branch(*cond, then, otherwise, *escapes),
                 Node::Leave { cond, into } => self.leave(*cond, *into),
-                Node::Loop { body, continuing, break_if, left, continued } => {
-                    self.repeat(body, continuing, *break_if, *left, *continued);
+                Node::Loop { body, continuing, break_if, left, continued, waits } => {
+                    self.repeat(body, continuing, *break_if, *left, *continued, *waits);
                 }
                 Node::Scope { body, left } => {
                     let entered = self.enter(*left);
                     self.nodes(body);
                     self.come_back(entered, *left);
                 }
+            }
+            if self.stopped.is_some() {
+                self.context.active.clear();
             }
             if self.context.active.is_empty() {
                 return;
@@ -199,7 +381,7 @@ impl Machine<'_> {
         let before = std::mem::replace(&mut self.departures, 0);
         let entered = std::mem::replace(&mut self.context.active, with);
         self.nodes(then);
-        let stayed = if otherwise.is_empty() || without.is_empty() {
+        let stayed = if otherwise.is_empty() || without.is_empty() || self.stopped.is_some() {
             without
         } else {
             let stayed = std::mem::replace(&mut self.context.active, without);
@@ -221,7 +403,9 @@ impl Machine<'_> {
         break_if: Option<Slot>,
         left: Option<u32>,
         continued: Option<u32>,
+        waits: bool,
     ) {
+        let mut round = 0_u32;
         let entered = self.enter(left);
         if let Some(set) = continued {
             self.lane_sets[set as usize] = [0; MAX_CHUNKS];
@@ -236,6 +420,13 @@ impl Machine<'_> {
                 break;
             }
             self.nodes(continuing);
+            round = round.wrapping_add(1);
+            if self.watched || waits {
+                self.round(round, waits);
+                if self.stopped.is_some() {
+                    break;
+                }
+            }
             match break_if {
                 Some(cond) if cond.size != Size::One => self.leave(Some((cond, true)), left),
                 Some(cond) if self.bit(cond) => self.leave(None, left),

@@ -22,7 +22,7 @@ pub(super) enum Place {
     /// The n-th slot of bools.
     Bits(u32),
     /// A per-invocation array: words of arrays before it.
-    Array(u32),
+    Array(u64),
 }
 
 /// Hands out slots.
@@ -33,7 +33,7 @@ pub(super) struct Storage {
     ones: u32,
     words: u32,
     bits: u32,
-    array_words: u32,
+    array_words: u64,
     free: [Vec<Slot>; 3],
     /// Slots in use and when they become free.
     busy: Vec<(u32, Slot)>,
@@ -52,10 +52,17 @@ impl Storage {
         self.entry(Place::One(self.ones - 1), Size::One)
     }
 
+    /// Lanes that keep their values for the whole run.
+    pub(super) fn permanent_words(&mut self) -> Slot {
+        self.words += 1;
+        self.entry(Place::Words(self.words - 1), Size::Words)
+    }
+
     /// A per-invocation array.
     pub(super) fn array(&mut self, words: u32) -> Slot {
-        self.array_words += words;
-        self.entry(Place::Array(self.array_words - words), Size::Array(words))
+        let place = Place::Array(self.array_words);
+        self.array_words += u64::from(words);
+        self.entry(place, Size::Array(words))
     }
 
     /// A slot for a life; lives come in order of their start.
@@ -71,10 +78,7 @@ impl Storage {
         });
         let slot = self.free[class(size)].pop().unwrap_or_else(|| match size {
             Size::One => self.permanent(),
-            Size::Words => {
-                self.words += 1;
-                self.entry(Place::Words(self.words - 1), size)
-            }
+            Size::Words => self.permanent_words(),
             Size::Bits => {
                 self.bits += 1;
                 self.entry(Place::Bits(self.bits - 1), size)
@@ -85,10 +89,10 @@ impl Storage {
         slot
     }
 
-    /// Chunks of a full block: a power of two.
+    /// Chunks of a full block where that is to choose: a power of two.
     pub(super) fn chunks(&self) -> usize {
-        let bytes = CHUNK_BYTES * (self.words + self.array_words).max(1) as usize;
-        let fit = (FRAME_BYTES / bytes).clamp(1, MAX_CHUNKS);
+        let words = usize::try_from(u64::from(self.words) + self.array_words).unwrap_or(usize::MAX);
+        let fit = (FRAME_BYTES / CHUNK_BYTES / words.max(1)).clamp(1, MAX_CHUNKS);
         1 << fit.ilog2()
     }
 
@@ -101,15 +105,15 @@ impl Storage {
             Place::One(at) => at as usize,
             Place::Bits(at) => bits_at + at as usize * bits_chunks(chunks),
             Place::Words(at) => words_at + at as usize * chunks,
-            Place::Array(at) => words_at + (self.words + at) as usize * chunks,
+            Place::Array(at) => words_at + (self.words as usize + at as usize) * chunks,
         })
     }
 
     /// Chunks of the whole frame.
-    pub(super) fn frame_chunks(&self, chunks: usize) -> usize {
-        self.ones as usize
-            + self.bits as usize * bits_chunks(chunks)
-            + (self.words + self.array_words) as usize * chunks
+    pub(super) fn frame_chunks(&self, chunks: usize) -> u64 {
+        let chunks = chunks as u64;
+        let bits = u64::from(self.bits) * bits_chunks(chunks as usize) as u64;
+        u64::from(self.ones) + bits + (u64::from(self.words) + self.array_words) * chunks
     }
 }
 

@@ -5,9 +5,11 @@
 
 use fearless_simd::{Simd, mask32x16, prelude::*, u32x16};
 
-use super::{Body, CHEAP, Instr, Kernel, Lane, P, Special, Target, U, map1, stream, update};
-use crate::spmd::block::frame::{CHUNK_BYTES, Context, Words};
-use crate::spmd::ir::LANES;
+use super::{Body, CHEAP, Instr, Kernel, Lane, P, Special, Target, U, effects, map1, stream, update};
+use crate::spmd::block::frame::{CHUNK_BYTES, Context};
+use crate::spmd::block::places::{IDS, Id as Place, InRow, Table};
+use crate::spmd::ir::{LANES, SUBGROUP};
+use crate::spmd::memory::Words;
 
 /// The kernel of what is not an operation of the IR.
 pub(super) fn special<T: Target>(special: Special) -> Kernel {
@@ -16,10 +18,18 @@ pub(super) fn special<T: Target>(special: Special) -> Kernel {
         Special::CopyBits => T::entry::<CopyBits>(),
         Special::MergeWords => T::entry::<MergeWords>(),
         Special::MergeBits => T::entry::<MergeBits>(),
-        Special::First => T::entry::<First>(),
-        Special::LocalId => T::entry::<LocalId>(),
-        Special::WorkgroupId => T::entry::<WorkgroupId>(),
-        Special::NumWorkgroups => T::entry::<NumWorkgroups>(),
+        Special::Id => T::entry::<Id>(),
+        Special::Offset => T::entry::<Offset>(),
+        Special::Table(Table::LocalId(0)) => T::entry::<LocalIds<0>>(),
+        Special::Table(Table::LocalId(1)) => T::entry::<LocalIds<1>>(),
+        Special::Table(Table::LocalId(_)) => T::entry::<LocalIds<2>>(),
+        Special::Table(Table::Subgroup) => T::entry::<Subgroups>(),
+        Special::Table(Table::InSubgroup) => T::entry::<InSubgroups>(),
+        Special::InRow(InRow::LocalId) => T::entry::<RowLocalId>(),
+        Special::InRow(InRow::LocalIndex) => T::entry::<RowLocalIndex>(),
+        Special::InRow(InRow::WorkgroupId) => T::entry::<RowWorkgroupId>(),
+        Special::InRow(InRow::Subgroup) => T::entry::<RowSubgroup>(),
+        Special::InRow(InRow::InSubgroup) => T::entry::<RowInSubgroup>(),
         Special::Length => T::entry::<Length>(),
         Special::Spread => T::entry::<Spread>(),
         Special::LoadOne => T::entry::<LoadOne>(),
@@ -27,22 +37,37 @@ pub(super) fn special<T: Target>(special: Special) -> Kernel {
         Special::LoadRow => T::entry::<LoadRow>(),
         Special::LoadStrided => T::entry::<LoadStrided>(),
         Special::Gather => T::entry::<Gather>(),
+        Special::LoadSame => T::entry::<LoadSame>(),
+        Special::LoadChunk => T::entry::<LoadChunk>(),
         Special::StoreAim => T::entry::<StoreAim>(),
         Special::Stream => T::entry::<Stream>(),
         Special::StoreRow => T::entry::<StoreRow>(),
         Special::StoreStrided => T::entry::<StoreStrided>(),
         Special::Scatter => T::entry::<Scatter>(),
+        Special::StoreChunk => T::entry::<StoreChunk>(),
         Special::LoadArray => T::entry::<LoadArray>(),
         Special::StoreArray => T::entry::<StoreArray>(),
         Special::ZeroArray => T::entry::<ZeroArray>(),
+        Special::ZeroShared => T::entry::<ZeroShared>(),
         Special::SelectBits => T::entry::<super::ops::SelectBits>(),
+        Special::AtomicLoadOne => T::entry::<effects::AtomicLoadOne>(),
+        Special::AtomicLoad => T::entry::<effects::AtomicLoad>(),
+        Special::AtomicStore => T::entry::<effects::AtomicStore>(),
+        Special::Atomic { op, signed, plain } => effects::atomic::<T>(op, signed, plain),
+        Special::CompareExchange { plain } => effects::compare_exchange::<T>(plain),
+        Special::Reduce(op) => effects::collective::<T>(op, effects::Part::All),
+        Special::InclusiveScan(op) => effects::collective::<T>(op, effects::Part::UpTo),
+        Special::ExclusiveScan(op) => effects::collective::<T>(op, effects::Part::Before),
+        Special::Ballot => T::entry::<effects::Ballot>(),
+        Special::First => T::entry::<effects::First>(),
+        Special::Shuffle => T::entry::<effects::Shuffle>(),
     }
 }
 
 macro_rules! body {
     ($(#[$doc:meta])* $name:ident: |$simd:ident, $context:ident, $instr:ident, $list:ident| $body:expr) => {
         $(#[$doc])*
-        struct $name;
+        pub(super) struct $name;
 
         impl Body for $name {
             #[inline(always)]
@@ -54,7 +79,7 @@ macro_rules! body {
     };
 }
 
-type Row = [u32; LANES];
+pub(super) type Row = [u32; LANES];
 
 impl Words {
     /// The word at `index`, or 0 outside.
@@ -83,27 +108,27 @@ impl Words {
 
 impl Instr {
     #[inline(always)]
-    unsafe fn buffer(&self, context: &Context) -> Words {
+    pub(super) unsafe fn buffer(&self, context: &Context) -> Words {
         // SAFETY: the second fact.
         unsafe { context.buffers.add(self.imm[0] as usize).read() }
     }
 
     /// Lane 0 of an operand of one chunk.
     #[inline(always)]
-    unsafe fn scalar(&self, context: &Context, at: usize) -> u32 {
+    pub(super) unsafe fn scalar(&self, context: &Context, at: usize) -> u32 {
         // SAFETY: the first fact.
         unsafe { self.arg(context, at).0.cast::<u32>().read() }
     }
 
     #[inline(always)]
-    unsafe fn splat<S: Simd>(&self, simd: S, context: &Context, value: u32) {
+    pub(super) unsafe fn splat<S: Simd>(&self, simd: S, context: &Context, value: u32) {
         // SAFETY: the first fact.
         unsafe { U::store(u32x16::splat(simd, value), self.dst(context), 0) }
     }
 }
 
 #[inline(always)]
-fn bits_at(context: &Context, at: usize) -> u16 {
+pub(super) fn bits_at(context: &Context, at: usize) -> u16 {
     context.active.bits[at / CHUNK_BYTES % context.active.bits.len()]
 }
 
@@ -114,7 +139,7 @@ fn lane_numbers<S: Simd>(simd: S) -> u32x16<S> {
 
 /// Calls `f` with each set bit's number, ascending: the highest active lane has the last word.
 #[inline(always)]
-fn for_lanes(mut bits: u16, mut f: impl FnMut(usize)) {
+pub(super) fn for_lanes(mut bits: u16, mut f: impl FnMut(usize)) {
     while bits != 0 {
         f(bits.trailing_zeros() as usize);
         bits &= bits - 1;
@@ -139,27 +164,113 @@ body!(MergeBits: |simd, context, instr, list| {
     });
 });
 
-body!(First: |simd, context, instr, _list| instr.splat(simd, context, context.first));
-body!(NumWorkgroups: |simd, context, instr, _list| {
-    instr.splat(simd, context, context.invocations.div_ceil(instr.imm[0]));
+body!(Id: |simd, context, instr, _list| instr.splat(simd, context, context.ids[instr.imm[0] as usize % IDS]));
+body!(Offset: |simd, context, instr, list| {
+    let by = u32x16::splat(simd, context.ids[instr.imm[0] as usize % IDS]);
+    map1::<S, U, U, CHEAP>(simd, context, instr, list, #[inline(always)] |a| a + by);
 });
 body!(Length: |simd, context, instr, _list| {
     let words = u32::try_from(instr.buffer(context).len).unwrap_or(u32::MAX);
     instr.splat(simd, context, words.saturating_sub(instr.imm[1]) / instr.scalar(context, 0));
 });
-body!(LocalId: |simd, context, instr, list| {
-    let dst = instr.dst(context);
-    for &at in list {
-        let row: Row = std::array::from_fn(|lane| (context.first + u32::from(at) / 4 + lane as u32) % instr.imm[0]);
-        U::store(row.simd_into(simd), dst, at as usize);
+/// `dst = f(number of the lane in the block)`, ascending.
+///
+/// # Safety
+/// As [`Kernel`].
+#[inline(always)]
+unsafe fn number<S: Simd>(
+    simd: S,
+    context: &Context,
+    instr: &Instr,
+    list: &[u16],
+    mut f: impl FnMut(u32) -> u32,
+) {
+    // SAFETY: the facts.
+    unsafe {
+        let dst = instr.dst(context);
+        for &at in list {
+            let row: Row = std::array::from_fn(|lane| f(u32::from(at) / 4 + lane as u32));
+            U::store(row.simd_into(simd), dst, usize::from(at));
+        }
     }
+}
+
+/// `local_invocation_id` where the block is a workgroup.
+struct LocalIds<const AXIS: u8>;
+
+impl<const AXIS: u8> Body for LocalIds<AXIS> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(simd: S, context: &Context, instr: &Instr, list: &[u16]) {
+        let [x, y, _] = context.size;
+        // SAFETY: the caller's.
+        unsafe {
+            number(
+                simd,
+                context,
+                instr,
+                list,
+                #[inline(always)]
+                |lane| match AXIS {
+                    0 => lane % x,
+                    1 => lane / x % y,
+                    _ => lane / (x * y),
+                },
+            );
+        }
+    }
+}
+
+body!(Subgroups: |simd, context, instr, list| {
+    number(simd, context, instr, list, #[inline(always)] |lane| lane / SUBGROUP as u32);
 });
-body!(WorkgroupId: |simd, context, instr, list| {
-    let dst = instr.dst(context);
-    for &at in list {
-        let row: Row = std::array::from_fn(|lane| (context.first + u32::from(at) / 4 + lane as u32) / instr.imm[0]);
-        U::store(row.simd_into(simd), dst, at as usize);
+body!(InSubgroups: |simd, context, instr, list| {
+    number(simd, context, instr, list, #[inline(always)] |lane| lane % SUBGROUP as u32);
+});
+
+// In a row, a lane's place follows from its x.
+
+/// `f(global_invocation_id.x, @workgroup_size.x, local_invocation_index of the row's first)`.
+///
+/// # Safety
+/// As [`Kernel`].
+#[inline(always)]
+unsafe fn in_row<S: Simd>(
+    simd: S,
+    context: &Context,
+    instr: &Instr,
+    list: &[u16],
+    f: impl Fn(u32, u32, u32) -> u32,
+) {
+    let (first, width) = (context.ids[Place::Origin(0).index()], context.size[0]);
+    let index = context.ids[Place::Local(0).index()];
+    // SAFETY: the caller's.
+    unsafe {
+        // Lanes that are switched off may be past the last x.
+        number(
+            simd,
+            context,
+            instr,
+            list,
+            #[inline(always)]
+            |lane| f(first.wrapping_add(lane), width, index),
+        );
     }
+}
+
+body!(RowLocalId: |simd, context, instr, list| {
+    in_row(simd, context, instr, list, #[inline(always)] |x, width, _| x % width);
+});
+body!(RowLocalIndex: |simd, context, instr, list| {
+    in_row(simd, context, instr, list, #[inline(always)] |x, width, index| x % width + index);
+});
+body!(RowWorkgroupId: |simd, context, instr, list| {
+    in_row(simd, context, instr, list, #[inline(always)] |x, width, _| x / width);
+});
+body!(RowSubgroup: |simd, context, instr, list| {
+    in_row(simd, context, instr, list, #[inline(always)] |x, width, index| (x % width + index) / SUBGROUP as u32);
+});
+body!(RowInSubgroup: |simd, context, instr, list| {
+    in_row(simd, context, instr, list, #[inline(always)] |x, width, index| (x % width + index) % SUBGROUP as u32);
 });
 body!(Spread: |simd, context, instr, list| {
     let dst = instr.dst(context);
@@ -211,6 +322,31 @@ body!(Gather: |simd, context, instr, list| {
         U::store(row.simd_into(simd), dst, at);
     }
 });
+body!(LoadSame: |simd, context, instr, list| {
+    let buffer = instr.buffer(context);
+    let (index, varies) = instr.arg(context, 0);
+    let dst = instr.dst(context);
+    for &at in list {
+        let at = usize::from(at);
+        let index = index.add(at & varies).cast::<u32>().read();
+        U::store(u32x16::splat(simd, buffer.get(index)), dst, at);
+    }
+});
+body!(LoadChunk: |simd, context, instr, list| {
+    let buffer = instr.buffer(context);
+    let (index, varies) = instr.arg(context, 0);
+    let dst = instr.dst(context);
+    for &at in list {
+        let at = usize::from(at);
+        let first = index.add(at & varies).cast::<u32>().read();
+        if buffer.holds(first, 1, LANES as u32) {
+            U::store(U::load(simd, buffer.words.add(first as usize).cast::<u8>(), 0), dst, at);
+        } else {
+            let row: Row = std::array::from_fn(|lane| buffer.get(first.wrapping_add(lane as u32)));
+            U::store(row.simd_into(simd), dst, at);
+        }
+    }
+});
 
 body!(StoreAim: |_simd, context, instr, _list| {
     let buffer = instr.buffer(context);
@@ -259,6 +395,23 @@ body!(Scatter: |simd, context, instr, list| {
         let index: Row = U::load(simd, index, at & index_varies).into();
         let value: Row = U::load(simd, value, at & value_varies).into();
         for_lanes(bits_at(context, at), #[inline(always)] |lane| buffer.set(index[lane], value[lane]));
+    }
+});
+body!(StoreChunk: |simd, context, instr, list| {
+    let buffer = instr.buffer(context);
+    let (index, index_varies) = instr.arg(context, 0);
+    let (value, value_varies) = instr.arg(context, 1);
+    for &at in list {
+        let at = usize::from(at);
+        let first = index.add(at & index_varies).cast::<u32>().read();
+        let row = U::load(simd, value, at & value_varies);
+        let bits = bits_at(context, at);
+        if bits == u16::MAX && buffer.holds(first, 1, LANES as u32) {
+            U::store(row, buffer.words.add(first as usize).cast::<u8>(), 0);
+        } else {
+            let row: Row = row.into();
+            for_lanes(bits, #[inline(always)] |lane| buffer.set(first.wrapping_add(lane as u32), row[lane]));
+        }
     }
 });
 
@@ -387,4 +540,9 @@ body!(ZeroArray: |simd, context, instr, list| {
             U::store(u32x16::splat(simd, 0), element, at as usize);
         }
     }
+});
+body!(ZeroShared: |_simd, context, instr, _list| {
+    let buffer = instr.buffer(context);
+    // An array of the workgroup: this thread's own.
+    buffer.words.write_bytes(0, buffer.len);
 });

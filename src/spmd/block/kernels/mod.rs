@@ -6,20 +6,24 @@
 //! 1. `Context::slots` and `homes` have an entry for every slot number in an instruction, and it points to storage of the
 //!    slot's [`Size`], or (for a slot of words that a load or store aimed) to as many words inside a bound buffer;
 //! 2. `Context::buffers` has an entry for every buffer number, valid for reading `len` words, and for writing too where the
-//!    program stores to it; two of them overlap only where neither is written;
+//!    program stores to it; two of them overlap only where neither is written. Other threads may write to the same buffers,
+//!    so a kernel writes no word but those of its active lanes, and reads each word once;
 //! 3. the list of chunks handed to a kernel holds byte offsets below `chunks * CHUNK_BYTES`, or is `[0]` for an
 //!    instruction marked `once`, whose slots are all [`Size::One`];
 //! 4. the CPU has the level that the kernel was taken for.
 
+#[macro_use]
 mod memory;
+mod effects;
 mod ops;
 pub(super) mod stream;
 
 use fearless_simd::{Simd, f32x16, i32x16, mask32x16, prelude::*, u32x16};
 
 use super::frame::{CHUNK_BYTES, Chunk, Context};
+use super::places::{InRow, Table};
 use crate::cpu::CpuLevel;
-use crate::spmd::ir::{Binary, Ternary, Unary};
+use crate::spmd::ir::{AtomicOp, Binary, Ternary, Unary};
 
 /// Runs one instruction over a list of chunks.
 ///
@@ -98,14 +102,14 @@ pub(super) enum Special {
     MergeWords,
     /// `dst = a` in the active lanes, bools.
     MergeBits,
-    /// The invocation in lane 0, once.
-    First,
-    /// `local_invocation_id.x`; `imm[0]` is the workgroup's width.
-    LocalId,
-    /// `workgroup_id.x`; `imm[0]` is the workgroup's width.
-    WorkgroupId,
-    /// `num_workgroups.x`; `imm[0]` is the workgroup's width.
-    NumWorkgroups,
+    /// A number of the block, `Context::ids[imm[0]]`, once.
+    Id,
+    /// `dst = a + ids[imm[0]]`.
+    Offset,
+    /// Lanes that depend on the place in a workgroup only.
+    Table(Table),
+    /// Places in the workgroups that a row crosses.
+    InRow(InRow),
     /// Length of a buffer; `imm` is buffer and offset, `a` holds the stride.
     Length,
     /// `dst[lane] = a + imm[0] * lane`.
@@ -120,6 +124,10 @@ pub(super) enum Special {
     LoadStrided,
     /// Words `a` of buffer `imm[0]`.
     Gather,
+    /// The same, where `a` is the same in all lanes of a chunk.
+    LoadSame,
+    /// The same, where `a` goes up by 1 from lane to lane of a chunk.
+    LoadChunk,
     /// Aims a slot at words `a, a + 1, …` of buffer `imm[0]` where it can; if `imm[1]` says that there is one, leaves it to
     /// [`Special::Stream`] in a run that streams.
     StoreAim,
@@ -132,14 +140,41 @@ pub(super) enum Special {
     StoreStrided,
     /// Stores `b` at words `a` of buffer `imm[0]`.
     Scatter,
+    /// The same, where `a` goes up by 1 from lane to lane of a chunk.
+    StoreChunk,
     /// Elements `b` of array `a` of `imm[0]` words.
     LoadArray,
     /// Stores `b` at elements `a` of array `dst` of `imm[0]` words.
     StoreArray,
     /// Zeroes array `dst` of `imm[0]` words.
     ZeroArray,
+    /// Zeroes all of buffer `imm[0]`.
+    ZeroShared,
     /// `dst = a ? b : c`, bools.
     SelectBits,
+    /// Word `a` of buffer `imm[0]`, once. As in all atomics, a result is written where `imm[1]` is not 0.
+    AtomicLoadOne,
+    /// Words `a` of buffer `imm[0]`.
+    AtomicLoad,
+    /// Stores `b` at words `a` of buffer `imm[0]`.
+    AtomicStore,
+    /// Words `a` of buffer `imm[0]` by `op(word, b)`; `plain` where no other thread sees them.
+    Atomic {
+        op: AtomicOp,
+        signed: bool,
+        plain: bool,
+    },
+    /// Words `a` of buffer `imm[0]` by `c` where they are `b`.
+    CompareExchange {
+        plain: bool,
+    },
+    /// Over the subgroup.
+    Reduce(Binary),
+    InclusiveScan(Binary),
+    ExclusiveScan(Binary),
+    Ballot,
+    First,
+    Shuffle,
 }
 
 /// Where the kernels of one CPU level are found.
