@@ -30,6 +30,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("wgpu", &["exec/gpu"]),
     ("pollster", &["exec/gpu"]),
     ("rayon", &["exec/threads"]),
+    ("rustix", &["exec/threads"]),
     ("wide", &["kernel/closure", "element"]),
     ("fearless_simd", &["cpu", "spmd/math", "spmd/block", "kernel/closure"]),
 ];

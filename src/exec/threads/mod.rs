@@ -7,6 +7,8 @@
 //! loop: every element's result depends on that element alone.
 
 mod pieces;
+#[cfg(target_os = "linux")]
+mod seats;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +25,7 @@ use crate::kernel::Kernel;
 use crate::part::Part;
 
 use pieces::{Pieces, Rest};
+use seats::Seats;
 
 /// What a rest of the loop must take on one thread before it is worth the pool. Entering an idle pool from outside costs 5 to
 /// 60 µs; measured with two threads, loops break even near 40 µs.
@@ -30,6 +33,9 @@ const BREAK_EVEN: Duration = Duration::from_micros(40);
 
 /// What one piece handed to the pool takes, where the loop is long enough: a stolen piece costs about 1 µs.
 const PIECE: Duration = Duration::from_micros(50);
+
+/// So long does the caller look out for the last pieces to end before it goes to sleep.
+const LINGER: Duration = Duration::from_micros(100);
 
 /// Shorter measurements say more about the call than about the loop.
 const MEASURABLE: Duration = Duration::from_micros(1);
@@ -180,7 +186,15 @@ impl Threads {
     ) -> Result<()> {
         // One piece is the caller's.
         let helpers = helpers.min(pieces.left().saturating_sub(1) as usize);
-        let crew = Crew { pieces, body, wanted: AtomicUsize::new(helpers) };
+        let crew = Crew {
+            pieces,
+            body,
+            wanted: AtomicUsize::new(helpers),
+            called: AtomicUsize::new(0),
+            come: AtomicUsize::new(0),
+            gone: AtomicUsize::new(0),
+            seats: Seats::default(),
+        };
         match &self.pool {
             Some(pool) => pool.in_place_scope(|scope| crew.lead(scope)),
             None => rayon::in_place_scope(|scope| crew.lead(scope)),
@@ -195,21 +209,41 @@ struct Crew<'a, R: Rest, B> {
     body: &'a B,
     /// Workers of the pool that are still to be called.
     wanted: AtomicUsize,
+    /// Workers called so far, and how many of them have started and ended.
+    called: AtomicUsize,
+    come: AtomicUsize,
+    gone: AtomicUsize,
+    seats: Seats,
 }
 
 impl<R: Rest, B: Fn(R::Piece) -> Result<()> + Sync> Crew<'_, R, B> {
     /// The caller's share.
     fn lead<'scope>(&'scope self, scope: &Scope<'scope>) {
+        self.seats.claim();
         self.call(scope);
         let _sharing = Sharing::begin();
+        if self.pieces.step(self.body) && self.come.load(Ordering::Relaxed) == 0 {
+            // The worker called first may wait behind this thread, on the same CPU: let it by, and it moves away.
+            std::thread::yield_now();
+        }
         self.pieces.work(self.body);
+        // Asleep, this thread would be woken a moment later, which takes as long as a piece.
+        let begun = Instant::now();
+        while self.gone.load(Ordering::Acquire) < self.called.load(Ordering::Acquire)
+            && begun.elapsed() < LINGER
+        {
+            std::thread::yield_now();
+        }
     }
 
     /// A worker's share. It calls two more first: waking one takes microseconds, so the caller does not wake them all.
     fn help<'scope>(&'scope self, scope: &Scope<'scope>) {
+        self.come.fetch_add(1, Ordering::Relaxed);
         self.call(scope);
         self.call(scope);
+        self.seats.settle();
         self.pieces.work(self.body);
+        self.gone.fetch_add(1, Ordering::Release);
     }
 
     /// Calls a worker, if one more is wanted and something is left for it.
@@ -218,6 +252,7 @@ impl<R: Rest, B: Fn(R::Piece) -> Result<()> + Sync> Crew<'_, R, B> {
         if self.wanted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).is_ok()
             && self.pieces.left() > 0
         {
+            self.called.fetch_add(1, Ordering::AcqRel);
             scope.spawn(|scope| self.help(scope));
         }
     }
@@ -241,6 +276,18 @@ impl Sharing {
 impl Drop for Sharing {
     fn drop(&mut self) {
         SHARING.set(false);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod seats {
+    /// The cure is for what Linux does; elsewhere a thread stays where the system puts it.
+    #[derive(Default)]
+    pub(super) struct Seats;
+
+    impl Seats {
+        pub(super) fn claim(&self) {}
+        pub(super) fn settle(&self) {}
     }
 }
 

@@ -88,14 +88,19 @@ impl<R: Rest> Pieces<R> {
     /// # Panics
     /// If `body` does; no thread takes another piece then.
     pub(super) fn work(&self, body: &impl Fn(R::Piece) -> Result<()>) {
-        while let Some((number, piece)) = self.next() {
-            let unless_done = Stop(self);
-            let done = body(piece);
-            std::mem::forget(unless_done);
-            if let Err(error) = done {
-                self.fail(number, error);
-            }
+        while self.step(body) {}
+    }
+
+    /// The same for one piece; whether there was one.
+    pub(super) fn step(&self, body: &impl Fn(R::Piece) -> Result<()>) -> bool {
+        let Some((number, piece)) = self.next() else { return false };
+        let unless_done = Stop(self);
+        let done = body(piece);
+        std::mem::forget(unless_done);
+        if let Err(error) = done {
+            self.fail(number, error);
         }
+        true
     }
 
     /// What became of it, when every thread has returned from [`work`](Self::work).
