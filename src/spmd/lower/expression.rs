@@ -236,16 +236,16 @@ impl<'m> Lowerer<'m> {
                 return Err(Unsupported::new("the result of a call before the call", span));
             }
             Expression::Override(_) => return Err(Unsupported::new("override", span)),
-            Expression::AtomicResult { .. } | Expression::WorkGroupUniformLoadResult { .. } => {
+            Expression::AtomicResult { .. }
+            | Expression::WorkGroupUniformLoadResult { .. }
+            | Expression::SubgroupBallotResult
+            | Expression::SubgroupOperationResult { .. } => {
                 return Err(Unsupported::new("the result of an operation before the operation", span));
             }
             Expression::ImageSample { .. } | Expression::ImageLoad { .. } | Expression::ImageQuery { .. } => {
                 return Err(Unsupported::new("a texture", span));
             }
             Expression::Derivative { .. } => return Err(Unsupported::new("a derivative", span)),
-            Expression::SubgroupBallotResult | Expression::SubgroupOperationResult { .. } => {
-                return Err(Unsupported::new("a subgroup operation", span));
-            }
             Expression::RayQueryVertexPositions { .. }
             | Expression::RayQueryProceedResult
             | Expression::RayQueryGetIntersection { .. } => {

@@ -13,6 +13,7 @@
 //! | `place` | variables and pointers: load, store, element access |
 //! | `statement` | control flow and calls |
 //! | `effect` | barriers and atomics |
+//! | `subgroup` | operations of the subgroup |
 //! | `expression` | one arm per expression |
 //! | `arithmetic` | operators, matrices, conversions |
 //! | `math` | built-in functions |
@@ -28,6 +29,7 @@ mod layout;
 mod math;
 mod place;
 mod statement;
+mod subgroup;
 mod usage;
 
 use std::collections::HashMap;
@@ -35,7 +37,7 @@ use std::rc::Rc;
 
 use naga::{AddressSpace, BuiltIn, Handle, ShaderStage, Span, StorageAccess, TypeInner};
 
-use super::ir::{Block, Buffer, BufferDecl, Builtin, Local, Memory, Program, Role, Ty, Value, Var};
+use super::ir::{Block, Buffer, BufferDecl, Builtin, Local, Memory, Program, Role, SUBGROUP, Ty, Value, Var};
 use build::Builder;
 use layout::Types;
 use place::{Place, Root};
@@ -281,6 +283,24 @@ impl<'m> Lowerer<'m> {
             naga::Binding::BuiltIn(BuiltIn::WorkGroupSize) => {
                 let size = self.build.program.workgroup_size;
                 values.extend(size.map(|n| self.build.constant(Ty::U32, n)));
+                return Ok(());
+            }
+            naga::Binding::BuiltIn(BuiltIn::SubgroupSize) => {
+                values.push(self.build.u32(SUBGROUP as u32));
+                return Ok(());
+            }
+            naga::Binding::BuiltIn(BuiltIn::NumSubgroups) => {
+                let size = self.build.program.workgroup_size;
+                let all = size.iter().fold(1_u32, |product, &n| product.saturating_mul(n));
+                values.push(self.build.u32(all.div_ceil(SUBGROUP as u32)));
+                return Ok(());
+            }
+            naga::Binding::BuiltIn(BuiltIn::SubgroupId | BuiltIn::SubgroupInvocationId) => {
+                // Rows know of no subgroups.
+                self.together("a subgroup", Span::UNDEFINED)?;
+                let invocation = matches!(*binding, naga::Binding::BuiltIn(BuiltIn::SubgroupInvocationId));
+                let builtin = if invocation { Builtin::SubgroupInvocationId } else { Builtin::SubgroupId };
+                values.push(self.build.builtin(builtin));
                 return Ok(());
             }
             ref other => {

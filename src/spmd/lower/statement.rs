@@ -157,9 +157,13 @@ impl<'m> Lowerer<'m> {
             }
             Statement::ImageStore { .. } => return unsupported("textureStore"),
             Statement::ImageAtomic { .. } => return unsupported("an atomic operation on a texture"),
-            Statement::SubgroupBallot { .. }
-            | Statement::SubgroupGather { .. }
-            | Statement::SubgroupCollectiveOperation { .. } => return unsupported("a subgroup operation"),
+            Statement::SubgroupBallot { result, predicate } => self.ballot(frame, predicate, result, span)?,
+            Statement::SubgroupGather { mode, argument, result } => {
+                self.gather(frame, mode, argument, result, span)?;
+            }
+            Statement::SubgroupCollectiveOperation { op, collective_op, argument, result } => {
+                self.collective(frame, (op, collective_op), argument, result, span)?;
+            }
             Statement::RayQuery { .. } | Statement::RayPipelineFunction(_) => {
                 return unsupported("ray tracing");
             }

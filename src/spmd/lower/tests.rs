@@ -4,6 +4,8 @@ mod control;
 mod effects;
 mod limits;
 mod memory;
+mod shaders;
+mod subgroups;
 mod values;
 
 use super::{Unsupported, lower, lower_alone};
