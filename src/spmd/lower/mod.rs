@@ -14,6 +14,7 @@
 //! | `statement` | control flow and calls |
 //! | `effect` | barriers and atomics |
 //! | `subgroup` | operations of the subgroup |
+//! | `texture` | textures, as buffers |
 //! | `expression` | one arm per expression |
 //! | `arithmetic` | operators, matrices, conversions |
 //! | `math` | built-in functions |
@@ -30,6 +31,7 @@ mod math;
 mod place;
 mod statement;
 mod subgroup;
+mod texture;
 mod usage;
 
 use std::collections::HashMap;
@@ -41,6 +43,7 @@ use super::ir::{Block, Buffer, BufferDecl, Builtin, Local, Memory, Program, Role
 use build::Builder;
 use layout::Types;
 use place::{Place, Root};
+use texture::Texture;
 use usage::Usage;
 
 /// Statements, expressions and scalars that one entry point may become after inlining. A function that calls another
@@ -76,10 +79,11 @@ type Result<T> = std::result::Result<T, Unsupported>;
 /// Lowers the compute entry point of that name.
 ///
 /// `module` and `info` belong together and come from a validation with every check on. `Program::buffers` holds the storage
-/// and uniform buffers that the entry point uses, directly or in what it calls, in the order of their declaration.
+/// and uniform buffers and the textures that the entry point uses, directly or in what it calls, in the order of their
+/// declaration; a texture's size comes right behind its texels.
 ///
 /// # Errors
-/// [`Unsupported`] names the first construct that there is no operation for (overrides, textures, types of other than 32
+/// [`Unsupported`] names the first construct that there is no operation for (overrides, sampling, types of other than 32
 /// bits), or the limit that the program exceeds.
 pub(crate) fn lower(
     module: &naga::Module,
@@ -184,6 +188,8 @@ enum Meaning {
     Value(Vals),
     /// A pointer or reference.
     Place(Place),
+    /// A texture.
+    Texture(Texture),
 }
 
 /// One function while it is being inlined.
@@ -222,7 +228,8 @@ struct Lowerer<'m> {
     types: Types,
     usage: Rc<Usage>,
     build: Builder,
-    globals: Vec<Option<Root>>,
+    /// What each used global variable is: a place or a texture.
+    globals: Vec<Option<Meaning>>,
     constants: Vec<Option<Vals>>,
     /// Constant arrays that are indexed dynamically: written once, before everything else.
     tables: HashMap<Rc<[Value]>, Local>,
@@ -350,24 +357,37 @@ impl<'m> Lowerer<'m> {
                         let place = Place::new(root.clone());
                         self.store(&place, &self.module.types[global.ty].inner, &values, span)?;
                     }
-                    self.globals[handle.index()] = Some(root);
+                    self.globals[handle.index()] = Some(Meaning::Place(Place::new(root)));
                     continue;
                 }
                 AddressSpace::WorkGroup => {
                     let root = self.declare_shared(handle, &name)?;
-                    self.globals[handle.index()] = Some(root);
+                    self.globals[handle.index()] = Some(Meaning::Place(Place::new(root)));
+                    continue;
+                }
+                AddressSpace::Handle
+                    if !matches!(self.module.types[global.ty].inner, TypeInner::Sampler { .. }) =>
+                {
+                    let texture = self.declare_texture(handle)?;
+                    self.globals[handle.index()] = Some(Meaning::Texture(texture));
                     continue;
                 }
                 // Refused where they are touched, so that the error has a place.
                 _ => continue,
             };
             let binding = global.binding.as_ref().map_or((0, 0), |b| (b.group, b.binding));
-            let buffers = &mut self.build.program.buffers;
-            let buffer = Buffer(u32::try_from(buffers.len()).expect("naga's handles are 32 bits"));
-            buffers.push(BufferDecl { name, binding, writable, role: Role::Data });
-            self.globals[handle.index()] = Some(Root::Memory { memory: Memory::Buffer(buffer), host: true });
+            let buffer = self.buffer(BufferDecl { name, binding, writable, role: Role::Data });
+            let root = Root::Memory { memory: Memory::Buffer(buffer), host: true };
+            self.globals[handle.index()] = Some(Meaning::Place(Place::new(root)));
         }
         Ok(())
+    }
+
+    /// One more buffer.
+    fn buffer(&mut self, declaration: BufferDecl) -> Buffer {
+        let buffers = &mut self.build.program.buffers;
+        buffers.push(declaration);
+        Buffer(u32::try_from(buffers.len() - 1).expect("naga's handles are 32 bits"))
     }
 
     /// The value of a module-scope constant expression.

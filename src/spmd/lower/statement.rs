@@ -155,7 +155,9 @@ impl<'m> Lowerer<'m> {
             Statement::WorkGroupUniformLoad { pointer, result } => {
                 self.uniform_load(frame, pointer, result, span)?;
             }
-            Statement::ImageStore { .. } => return unsupported("textureStore"),
+            Statement::ImageStore { image, coordinate, array_index, value } => {
+                self.image_store(frame, image, coordinate, array_index, value)?;
+            }
             Statement::ImageAtomic { .. } => return unsupported("an atomic operation on a texture"),
             Statement::SubgroupBallot { result, predicate } => self.ballot(frame, predicate, result, span)?,
             Statement::SubgroupGather { mode, argument, result } => {
