@@ -1,5 +1,7 @@
 //! The one error type. Every variant says what was got, what was expected, and what to do.
 
+use std::time::Duration;
+
 use crate::backend::Backend;
 
 /// Why a loop was not run. After an error the caller's arrays hold what they held before the call.
@@ -165,6 +167,120 @@ pub enum Error {
         limit: usize,
         /// What sets the limit.
         reason: String,
+    },
+
+    /// The kernel has another kind of body than this call runs.
+    #[error("{kernel}: {call} got {got}; {hint}")]
+    WrongCall {
+        /// The kernel's name.
+        kernel: String,
+        /// The method called.
+        call: &'static str,
+        /// What the kernel is.
+        got: &'static str,
+        /// Which method runs it.
+        hint: &'static str,
+    },
+
+    /// The index space of a launch is larger than WGSL can count.
+    #[error(
+        "{kernel}: the grid got {got}, expected {expected}; launch it in parts, with an offset in a uniform"
+    )]
+    GridTooLarge {
+        /// The kernel's name.
+        kernel: String,
+        /// The grid asked for.
+        got: String,
+        /// What there is room for.
+        expected: String,
+    },
+
+    /// A call binds something to a variable that the shader does not have.
+    #[error("{kernel}: there is no variable {name}; {hint}the shader has: {names}")]
+    UnknownBinding {
+        /// The kernel's name.
+        kernel: String,
+        /// The name or `@group(…) @binding(…)` given.
+        name: String,
+        /// The name it may have been meant to be.
+        hint: String,
+        /// The shader's variables, comma separated.
+        names: String,
+    },
+
+    /// A variable of the shader is left without data.
+    #[error("{kernel}: nothing is bound to `{name}` ({place}); {hint}")]
+    MissingBinding {
+        /// The kernel's name.
+        kernel: String,
+        /// The variable.
+        name: String,
+        /// Its declaration, such as `@group(0) @binding(1) var<storage, read> x: array<f32>`.
+        place: String,
+        /// What to bind.
+        hint: String,
+    },
+
+    /// Data that may only be read is bound to a variable that the shader writes.
+    #[error("{kernel}: `{name}` got {got}, expected {expected}, because the shader declares it {access}")]
+    WrongAccess {
+        /// The kernel's name.
+        kernel: String,
+        /// The variable.
+        name: String,
+        /// What was given.
+        got: String,
+        /// What may be written.
+        expected: &'static str,
+        /// How the shader declares it.
+        access: String,
+    },
+
+    /// Data bound to a variable of a shader does not have the layout of its WGSL type.
+    #[error("{kernel}: `{name}` got {got}, expected {expected}; {hint}\n{layout}")]
+    WrongLayout {
+        /// The kernel's name.
+        kernel: String,
+        /// The variable, or the struct.
+        name: String,
+        /// The Rust type given, with its size, or the number of bytes.
+        got: String,
+        /// The WGSL type, with its size.
+        expected: String,
+        /// What to do.
+        hint: String,
+        /// The WGSL type in memory: every member with its offset and size, every array with its stride.
+        layout: String,
+    },
+
+    /// The same array is bound to two variables of one launch, and the shader writes one of them.
+    #[error(
+        "{kernel}: `{name}` and `{other}` are bound to the same array, and the shader writes `{name}`; \
+         bind a copy to one of them"
+    )]
+    Aliased {
+        /// The kernel's name.
+        kernel: String,
+        /// The variable that the shader writes.
+        name: String,
+        /// The other one.
+        other: String,
+    },
+
+    /// The time limit of [`Dispatcher::with_time_limit`](crate::Dispatcher::with_time_limit) was over before the call was done.
+    #[error("{kernel}: stopped after the time limit of {limit:?}; give it more time, or less to do")]
+    TimeLimit {
+        /// The kernel's name.
+        kernel: String,
+        /// The limit.
+        limit: Duration,
+    },
+
+    /// The [`Cancel`](crate::Cancel) of the dispatcher was set before the call was done.
+    #[error("{kernel}: cancelled; take a new Cancel for the next call")]
+    Cancelled {
+        /// The kernel's name.
+        kernel: String,
     },
 
     /// The policy names a backend that cannot run this loop here.

@@ -1,4 +1,5 @@
-//! One call's arguments, checked once for every backend: `(2.0_f32, &x, &y)` and `&mut out` become a [`Part`].
+//! One call's arguments, checked once for every backend: `(2.0_f32, &x, &y)` and `&mut out` become a [`Part`], a grid and the
+//! bindings of a shader a [`Job`](job::Job).
 //!
 //! Nothing here runs or converts: a value of another type than the kernel's parameter is an error, not a cast. Every error
 //! is found before anything is written.
@@ -11,11 +12,18 @@ use crate::kernel::{Field, Param, Signature, Takes};
 use crate::part::{Input, Inputs, Output, Outputs, Part};
 
 mod args;
+mod bindings;
+mod fit;
+mod grid;
+pub(crate) mod job;
 #[cfg(test)]
 mod tests;
 
-use args::Value;
+use args::Value as ArgValue;
 pub use args::{Arg, Args, IntoArg, IntoArgs, IntoOutput, IntoOutputs, OutputArg, OutputArgs};
+pub(crate) use bindings::Data;
+pub use bindings::{BindingData, Bindings, IntoBinding, IntoBindings, Place, Texture, Value};
+pub use grid::{Grid, IntoExtent};
 
 /// Checks a call against the kernel's signature.
 ///
@@ -154,11 +162,11 @@ fn input<'a>(kernel: &str, param: &Param, arg: Arg<'a>) -> Result<Input<'a>> {
     let Param { field, takes } = param;
     let wrong = || wrong_type(kernel, field, arg.describe(), field.ty, *takes);
     match arg.0 {
-        Value::Index => {
+        ArgValue::Index => {
             let takes_index = *takes == Takes::Element && field.ty == u32::TYPE;
             if takes_index { Ok(Input::Index) } else { Err(wrong()) }
         }
-        Value::Uniform { bytes, given, ty } => {
+        ArgValue::Uniform { bytes, given, ty } => {
             if ty != field.ty || !matches!(takes, Takes::Element | Takes::Uniform) {
                 return Err(wrong());
             }
@@ -167,7 +175,7 @@ fn input<'a>(kernel: &str, param: &Param, arg: Arg<'a>) -> Result<Input<'a>> {
             }
             Ok(Input::Uniform { bytes, ty })
         }
-        Value::Array { data, ty } => {
+        ArgValue::Array { data, ty } => {
             if ty != field.ty || *takes == Takes::Uniform {
                 return Err(wrong());
             }

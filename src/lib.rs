@@ -29,6 +29,7 @@
 //!
 //! `gpu` (default): the `wgpu` backend. Without it the crate is a small, pure-Rust CPU library.
 
+mod array;
 mod backend;
 mod cancel;
 mod cpu;
@@ -41,18 +42,25 @@ mod launch;
 mod part;
 mod spmd;
 
+pub use array::{Array, Snapshot};
 pub use backend::{Backend, Policy, UnknownBackend};
 pub use cancel::Cancel;
 pub use cpu::CpuLevel;
-pub use dispatch::{Dispatcher, Entry, Exclusion, Plan, Report, Verdict};
+pub use dispatch::{Dispatcher, Entry, Exclusion, Plan, Report, Sequence, Verdict};
 pub use element::{Element, ElementType, Scalar};
 pub use error::{Error, Result};
 pub use exec::Times;
 #[cfg(feature = "gpu")]
 pub use exec::gpu::{AdapterFact, adapters};
 pub use exec::threads::pool_threads;
-pub use kernel::{Chunk, ChunkBuilder, Field, Kernel, Param, Signature, Takes};
-pub use launch::{Arg, Args, IntoArg, IntoArgs, IntoOutput, IntoOutputs, OutputArg, OutputArgs};
+pub use kernel::{
+    Binding, BindingKind, Chunk, ChunkBuilder, Content, Field, Kernel, Layout, Member, Param, ShaderOptions,
+    Signature, Takes, TextureLayout,
+};
+pub use launch::{
+    Arg, Args, BindingData, Bindings, Grid, IntoArg, IntoArgs, IntoBinding, IntoBindings, IntoExtent,
+    IntoOutput, IntoOutputs, OutputArg, OutputArgs, Place, Texture, Value,
+};
 pub use part::{Index, Progress};
 
 #[cfg(doctest)]

@@ -154,6 +154,15 @@ impl<'a> Part<'a> {
         inputs.chain(self.outputs.iter().map(|output| output.data.len())).sum()
     }
 
+    /// Bytes that a GPU is sent and sends back: of whole arrays too.
+    pub(crate) fn moved_bytes(&self) -> u64 {
+        let whole = self.inputs.iter().map(|input| match input {
+            Input::Whole { data, .. } => data.len(),
+            _ => 0,
+        });
+        (self.bytes() + whole.sum::<usize>()) as u64
+    }
+
     /// How each parameter is bound.
     pub(crate) fn shape(&self) -> Shape {
         Shape::of(self.inputs.iter().map(Input::bound))

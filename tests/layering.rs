@@ -10,7 +10,7 @@ const ROWS: &[&[&str]] = &[
     &["exec"],
     &["launch"],
     &["kernel"],
-    &["part"],
+    &["part", "array"],
     &["spmd"],
     &["cpu"],
     &["element"],
@@ -20,7 +20,7 @@ const ROWS: &[&[&str]] = &[
 
 /// Inside a room, the same rule again. `mod.rs` ties its room together and is exempt.
 const INNER: &[(&str, &[&[&str]])] = &[
-    ("exec", &[&["gpu", "simd", "threads"]]),
+    ("exec", &[&["shader"], &["gpu", "simd", "threads"]]),
     ("spmd", &[&["block", "lower", "passes"], &["oracle"], &["math", "memory"], &["ir"], &["grid"]]),
 ];
 

@@ -1,18 +1,23 @@
 //! The front door: checks a call, plans it, runs it on the chosen backend, and rescues it when a GPU dies.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::machine::Cpu;
 use super::model::{self, Work};
 use super::plan::{self, Exclusion, Plan, Question};
-use super::report::Report;
+use super::report::{Report, Subject};
+use super::sequence::Sequence;
 use crate::backend::{Backend, Policy};
+use crate::cancel::{Cancel, Stopped, Watch};
+use crate::cpu::CpuLevel;
 use crate::error::{Error, Result};
 use crate::exec::threads::Threads;
-use crate::exec::{Times, simd};
+use crate::exec::{Ran, Times, shader, simd};
 use crate::kernel::Kernel;
-use crate::launch::{self, IntoArgs, IntoOutputs};
+use crate::launch::job::{self, Job};
+use crate::launch::{self, Grid, IntoArgs, IntoBindings, IntoOutputs};
 use crate::part::{Part, Progress};
 
 /// Runs loops on the backend that should finish first, and says why.
@@ -38,7 +43,12 @@ use crate::part::{Part, Progress};
 pub struct Dispatcher {
     policy: Option<Policy>,
     progress: Option<Progress>,
+    limit: Option<Duration>,
+    cancel: Option<Cancel>,
 }
+
+/// Why no GPU runs a whole compute shader.
+const SHADERS_ON_GPU: Option<Exclusion> = Some(Exclusion::Shader);
 
 /// Nanoseconds that the loops of this process have spent on the CPU so far.
 static SPENT_NS: AtomicU64 = AtomicU64::new(0);
@@ -62,6 +72,26 @@ impl Dispatcher {
     #[must_use]
     pub fn with_progress(self, progress: Progress) -> Self {
         Self { progress: Some(progress), ..self }
+    }
+
+    /// The same, stopping every call that takes longer: it then returns [`Error::TimeLimit`] and leaves the caller's data as it was,
+    /// whatever the shader does, an endless loop too.
+    ///
+    /// # Cost
+    /// On the CPU a call works on copies of what it writes, which take as much memory again.
+    #[must_use]
+    pub fn with_time_limit(self, limit: Duration) -> Self {
+        Self { limit: Some(limit), ..self }
+    }
+
+    /// The same, stopping its calls once `cancel` is set: they then return [`Error::Cancelled`] and leave the caller's data as it
+    /// was.
+    ///
+    /// # Cost
+    /// As [`with_time_limit`](Self::with_time_limit).
+    #[must_use]
+    pub fn with_cancel(self, cancel: &Cancel) -> Self {
+        Self { cancel: Some(cancel.clone()), ..self }
     }
 
     /// The policy in force.
@@ -101,6 +131,7 @@ impl Dispatcher {
         args: impl IntoArgs<'a>,
         outputs: impl IntoOutputs<'b>,
     ) -> Result<Report> {
+        is_no_shader(kernel, "run")?;
         let mut part = launch::check(kernel.signature(), args.into_args(), outputs.into_outputs())?;
         part.progress.clone_from(&self.progress);
         let (plan, compile) = self.decide(kernel, &part)?;
@@ -117,21 +148,162 @@ impl Dispatcher {
         args: impl IntoArgs<'a>,
         outputs: impl IntoOutputs<'b>,
     ) -> Result<Plan> {
+        is_no_shader(kernel, "plan")?;
         let part = launch::check(kernel.signature(), args.into_args(), outputs.into_outputs())?;
         self.decide(kernel, &part).map(|(plan, _)| plan)
     }
 
+    /// Runs a compute shader over a grid, and returns when the data bound to what it writes holds the result.
+    ///
+    /// # Shapes
+    /// Every variable in [`Kernel::bindings`] is bound once, by its name or its `(group, binding)`: `&x` to what the shader reads,
+    /// `&mut x` to what it writes, an [`Array`](crate::Array) to either. The Rust type has the layout of the WGSL type; runtime-sized
+    /// arrays have the length of what is bound, in whole elements. A grid of no workgroups runs nothing.
+    ///
+    /// # Backends
+    /// As [`run`](Self::run). Workgroups start in the order of their index, x fastest, and each runs to its end on one thread.
+    ///
+    /// # Numerics
+    /// The CPU backends give the same bits wherever the shader's result does not depend on the order in which its workgroups run.
+    ///
+    /// # Errors
+    /// Every variant of [`Error`] that names a kernel. What is bound is then as before the call, but for an array that only a GPU
+    /// had which is lost.
+    ///
+    /// # Cost
+    /// A few microseconds besides the shader itself. Data that is not aligned to 4 bytes, or no multiple of them long, is copied.
+    ///
+    /// # Examples
+    /// ```
+    /// use forall::{Bindings, Dispatcher, Grid, Kernel};
+    ///
+    /// let saxpy = Kernel::shader(
+    ///     "struct Params { a: f32, n: u32 }
+    ///      @group(0) @binding(0) var<uniform> params: Params;
+    ///      @group(0) @binding(1) var<storage, read> x: array<f32>;
+    ///      @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+    ///      @compute @workgroup_size(64)
+    ///      fn saxpy(@builtin(global_invocation_id) id: vec3u) {
+    ///          if (id.x < params.n) { y[id.x] = params.a * x[id.x] + y[id.x]; }
+    ///      }",
+    /// )?;
+    ///
+    /// #[repr(C)]
+    /// #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+    /// struct Params { a: f32, n: u32 }
+    ///
+    /// let (x, mut y) = (vec![1.0_f32; 1000], vec![2.0_f32; 1000]);
+    /// let bindings = Bindings::new().value("params", Params { a: 3.0, n: 1000 }).bind("x", &x).bind("y", &mut y);
+    /// let report = Dispatcher::new().launch(&saxpy, Grid::threads(1000), bindings)?;
+    /// assert_eq!(y, vec![5.0; 1000]);
+    /// println!("{report}");
+    /// # Ok::<(), forall::Error>(())
+    /// ```
+    pub fn launch<'a>(&self, kernel: &Kernel, grid: Grid, bindings: impl IntoBindings<'a>) -> Result<Report> {
+        let job = job::check(kernel, grid, bindings.into_bindings())?;
+        let subject = Subject::Launch(kernel.clone(), job.grid);
+        self.launch_all(&mut [job], subject)
+    }
+
+    /// What [`launch`](Self::launch) would do with these arguments, without running the shader.
+    ///
+    /// # Errors
+    /// As `launch`, except those that only running can find.
+    pub fn plan_launch<'a>(
+        &self,
+        kernel: &Kernel,
+        grid: Grid,
+        bindings: impl IntoBindings<'a>,
+    ) -> Result<Plan> {
+        let job = job::check(kernel, grid, bindings.into_bindings())?;
+        let work = Work::of_jobs(std::slice::from_ref(&job))?;
+        self.choose(kernel.name(), SHADERS_ON_GPU, work, 1)
+    }
+
+    /// Records launches, to be run together: see [`Sequence`].
+    pub fn sequence(&self) -> Sequence<'_> {
+        Sequence::new(self)
+    }
+
+    /// Runs launches one after the other on one backend.
+    pub(super) fn launch_all(&self, jobs: &mut [Job<'_>], subject: Subject) -> Result<Report> {
+        let first = jobs.first().map(|job| Arc::clone(&job.shader));
+        let name = first.as_ref().map_or("sequence", |shader| &shader.entry);
+        let mut times = Times::default();
+        for job in &*jobs {
+            times.compile += job.shader.prepare(&job.grid)?;
+        }
+        let mut plan = self.choose(name, SHADERS_ON_GPU, Work::of_jobs(jobs)?, 1)?;
+        let n = jobs.iter().map(Job::invocations).sum::<u64>();
+        let n = usize::try_from(n).unwrap_or(usize::MAX);
+        let watch = self.watch();
+        let (mut rescued, mut shared) = (None, false);
+        if n > 0 && plan.backend == Backend::Gpu {
+            match launch_on_gpu(name, jobs, &watch) {
+                Ok(Ok(Ran { times, moved })) => {
+                    return Ok(Report { subject, n, moved, times, plan, rescued, shared });
+                }
+                Ok(Err(stopped)) => return Err(self.stopped(name, stopped)),
+                Err(error) if self.policy()? == Policy::Auto => {
+                    // Nothing of the caller's was written: the CPU can do it all.
+                    plan = plan.without_gpu(Exclusion::Failed);
+                    rescued = Some(error.to_string());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let mut moved = 0;
+        if n > 0 {
+            let pool = if plan.backend == Backend::Threads { Some(Threads::global()?) } else { None };
+            let start = Instant::now();
+            for job in jobs {
+                moved += job.stale_bytes();
+                let ran = shader::run(job, CpuLevel::detected(), pool, &watch, self.progress.as_ref());
+                shared |= ran.map_err(|failure| match failure {
+                    shader::Failure::Stopped(stopped) => self.stopped(name, stopped),
+                    shader::Failure::Error(error) => error,
+                })?;
+            }
+            times.run = start.elapsed();
+            SPENT_NS.fetch_add(times.run.as_nanos() as u64, Ordering::Relaxed);
+        }
+        Ok(Report { subject, n, moved, times, plan, rescued, shared })
+    }
+
+    /// What a call that starts now looks at to know whether to go on.
+    fn watch(&self) -> Watch {
+        // A limit longer than the clock counts is none.
+        let deadline = self.limit.and_then(|limit| Instant::now().checked_add(limit));
+        Watch { cancel: self.cancel.clone(), deadline }
+    }
+
+    #[cold]
+    fn stopped(&self, kernel: &str, stopped: Stopped) -> Error {
+        let kernel = kernel.to_owned();
+        match stopped {
+            Stopped::Cancelled => Error::Cancelled { kernel },
+            Stopped::Late => Error::TimeLimit { kernel, limit: self.limit.unwrap_or_default() },
+        }
+    }
+
     /// The plan, and the time it took to compile the kernel for the CPU if this was its first call of this shape.
     fn decide(&self, kernel: &Kernel, part: &Part<'_>) -> Result<(Plan, Duration)> {
+        let compile = kernel.prepare(part.shape())?;
+        let work = Work::of(kernel, part)?;
+        Ok((
+            self.choose(kernel.name(), (!kernel.has_wgsl()).then_some(Exclusion::ClosureOnly), work, part.n)?,
+            compile,
+        ))
+    }
+
+    fn choose(&self, kernel: &str, not_on_gpu: Option<Exclusion>, work: Work, n: usize) -> Result<Plan> {
         let policy = self.policy()?;
         let pool = Threads::global()?;
         let nested = Threads::inside();
-        let compile = kernel.prepare(part.shape())?;
-        let work = Work::of(kernel, part)?;
 
         // Rent or buy: assume until the loops so far were worth measuring.
         let assumed = Cpu::assumed(pool.count());
-        let rough = model::simd(&assumed, &work, part.n as f64);
+        let rough = model::simd(&assumed, &work, n as f64);
         let spent = SPENT_NS.load(Ordering::Relaxed) as f64 + rough;
         let cpu = if spent < MEASURE_NS || nested { &assumed } else { Cpu::measured(pool) };
 
@@ -140,15 +312,14 @@ impl Dispatcher {
             (false, 1) => Some(Exclusion::OneThread),
             (false, _) => None,
         };
-        let gpu = gpu::look(kernel, policy, nested, spent);
-        let question = Question { policy, work, n: part.n, cpu, threads, gpu: gpu.view() };
-        let plan = plan::plan(&question).map_err(|exclusion| Error::Unavailable {
-            kernel: kernel.name().to_owned(),
+        let gpu = gpu::look(not_on_gpu, policy, nested, spent);
+        let question = Question { policy, work, n, cpu, threads, gpu: gpu.view() };
+        plan::plan(&question).map_err(|exclusion| Error::Unavailable {
+            kernel: kernel.to_owned(),
             // Only a GPU is ever excluded for good: the CPU backends run wherever this code does.
             backend: Backend::Gpu,
             reason: gpu.reason().unwrap_or_else(|| exclusion.to_string()),
-        })?;
-        Ok((plan, compile))
+        })
     }
 
     fn execute(
@@ -164,7 +335,9 @@ impl Dispatcher {
         if n > 0 && plan.backend == Backend::Gpu {
             match run_on_gpu(kernel, &mut part) {
                 Ok(spent) => {
-                    return Ok(Report { kernel: kernel.clone(), n, times: spent, plan, rescued, shared });
+                    let moved = part.moved_bytes();
+                    let subject = Subject::Loop(kernel.clone());
+                    return Ok(Report { subject, n, moved, times: spent, plan, rescued, shared });
                 }
                 Err(error) if self.policy()? == Policy::Auto => {
                     // The inputs are borrowed and the outputs untouched: the CPU can do the whole loop.
@@ -183,8 +356,21 @@ impl Dispatcher {
             times.run = start.elapsed();
             SPENT_NS.fetch_add(times.run.as_nanos() as u64, Ordering::Relaxed);
         }
-        Ok(Report { kernel: kernel.clone(), n, times, plan, rescued, shared })
+        Ok(Report { subject: Subject::Loop(kernel.clone()), n, moved: 0, times, plan, rescued, shared })
     }
+}
+
+/// A shader has no parameters to bind arguments to.
+fn is_no_shader(kernel: &Kernel, call: &'static str) -> Result<()> {
+    if kernel.compute().is_none() {
+        return Ok(());
+    }
+    Err(Error::WrongCall {
+        kernel: kernel.name().to_owned(),
+        call,
+        got: "a whole compute shader, which has bindings and a grid",
+        hint: "call Dispatcher::launch(&kernel, grid, bindings), or plan_launch",
+    })
 }
 
 fn environment_policy() -> Result<Policy> {
@@ -213,11 +399,27 @@ pub(super) fn run_on_gpu(kernel: &Kernel, part: &mut Part<'_>) -> Result<Times> 
 
 #[cfg(not(feature = "gpu"))]
 fn run_on_gpu(kernel: &Kernel, _: &mut Part<'_>) -> Result<Times> {
-    Err(Error::Unavailable {
-        kernel: kernel.name().to_owned(),
+    Err(not_built(kernel.name()))
+}
+
+#[cfg(not(feature = "gpu"))]
+fn not_built(kernel: &str) -> Error {
+    Error::Unavailable {
+        kernel: kernel.to_owned(),
         backend: Backend::Gpu,
         reason: Exclusion::NotBuilt.to_string(),
-    })
+    }
+}
+
+/// `Ok(Err(_))` where the watch stopped it.
+#[cfg(feature = "gpu")]
+fn launch_on_gpu(_: &str, jobs: &mut [Job<'_>], watch: &Watch) -> Result<Result<Ran, Stopped>> {
+    crate::exec::gpu::Gpu::shared().launch(jobs, watch)
+}
+
+#[cfg(not(feature = "gpu"))]
+fn launch_on_gpu(kernel: &str, _: &mut [Job<'_>], _: &Watch) -> Result<Result<Ran, Stopped>> {
+    Err(not_built(kernel))
 }
 
 /// What this process knows about its GPU.
@@ -229,7 +431,6 @@ mod gpu {
     use super::super::plan::{self, Exclusion};
     use crate::backend::{Backend, Policy};
     use crate::exec::gpu::Gpu;
-    use crate::kernel::Kernel;
 
     /// What opening a GPU costs, roughly, in nanoseconds: loading the driver dominates.
     const OPEN_NS: f64 = 300e6;
@@ -263,9 +464,9 @@ mod gpu {
     static KNOWN: RwLock<Option<(Known, f64)>> = RwLock::new(None);
 
     /// What is known, after opening the GPU if this call is worth it; `spent` is what the loops so far were predicted to cost.
-    pub(super) fn look(kernel: &Kernel, policy: Policy, nested: bool, spent: f64) -> Known {
-        if !kernel.has_wgsl() {
-            return Known::Excluded(Exclusion::ClosureOnly, None);
+    pub(super) fn look(not_on_gpu: Option<Exclusion>, policy: Policy, nested: bool, spent: f64) -> Known {
+        if let Some(why) = not_on_gpu {
+            return Known::Excluded(why, None);
         }
         if nested {
             return Known::Excluded(Exclusion::Nested, None);
@@ -300,7 +501,6 @@ mod gpu {
 mod gpu {
     use super::super::plan::{self, Exclusion};
     use crate::backend::Policy;
-    use crate::kernel::Kernel;
 
     pub(super) struct NotBuilt;
 
@@ -314,7 +514,7 @@ mod gpu {
         }
     }
 
-    pub(super) fn look(_: &Kernel, _: Policy, _: bool, _: f64) -> NotBuilt {
+    pub(super) fn look(_: Option<Exclusion>, _: Policy, _: bool, _: f64) -> NotBuilt {
         NotBuilt
     }
 }

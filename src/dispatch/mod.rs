@@ -5,7 +5,9 @@ mod machine;
 mod model;
 mod plan;
 mod report;
+mod sequence;
 
 pub use dispatcher::Dispatcher;
 pub use plan::{Entry, Exclusion, Plan, Verdict};
 pub use report::Report;
+pub use sequence::Sequence;

@@ -32,6 +32,8 @@ pub enum Exclusion {
     NoAdapter,
     /// The kernel has no WGSL body, and a GPU runs nothing else.
     ClosureOnly,
+    /// The kernel is a whole compute shader, which this version runs on the CPU.
+    Shader,
     /// The call came from a worker of the thread pool: it stays on that worker's lanes.
     Nested,
     /// The pool has one thread.
@@ -48,6 +50,7 @@ impl fmt::Display for Exclusion {
             Self::NotBuilt => "built without the gpu feature",
             Self::NoAdapter => "no GPU here (`forall devices` lists every adapter and why it does not count)",
             Self::ClosureOnly => "the kernel has no WGSL body",
+            Self::Shader => "this version runs whole compute shaders on the CPU",
             Self::Nested => "called from a pool worker, which keeps its loops on its own lanes",
             Self::OneThread => "the pool has one thread",
             Self::Policy => "the policy names another backend",
@@ -225,8 +228,9 @@ mod tests {
         upload_bytes_per_ns: 12.0,
         download_bytes_per_ns: 10.0,
     };
-    const LIGHT: Work = Work { ops: 2.0, known: true, read: 8.0, written: 4.0, whole: 0.0 };
-    const HEAVY: Work = Work { ops: 4_000.0, known: true, read: 4.0, written: 4.0, whole: 0.0 };
+    const LIGHT: Work = Work { ops: 2.0, known: true, read: 8.0, written: 4.0, whole: 0.0, transfer: None };
+    const HEAVY: Work =
+        Work { ops: 4_000.0, known: true, read: 4.0, written: 4.0, whole: 0.0, transfer: None };
 
     fn ask<'a>(policy: Policy, work: Work, n: usize, gpu: Gpu<'a>) -> Question<'a> {
         Question { policy, work, n, cpu: &CPU, threads: None, gpu }

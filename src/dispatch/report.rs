@@ -7,25 +7,49 @@ use super::plan::{Plan, Verdict};
 use crate::backend::Backend;
 use crate::exec::Times;
 use crate::kernel::Kernel;
+use crate::spmd::grid::Grid;
 
 /// The account of one loop. Cheap to make (no text is formatted until it is printed).
 #[derive(Clone, Debug)]
 pub struct Report {
-    pub(super) kernel: Kernel,
+    pub(super) subject: Subject,
     pub(super) n: usize,
+    pub(super) moved: u64,
     pub(super) times: Times,
     pub(super) plan: Plan,
     pub(super) rescued: Option<String>,
     pub(super) shared: bool,
 }
 
+/// What ran.
+#[derive(Clone, Debug)]
+pub(super) enum Subject {
+    /// `Dispatcher::run`.
+    Loop(Kernel),
+    /// `Dispatcher::launch`.
+    Launch(Kernel, Grid),
+    /// `Sequence::run`: so many launches, the first of that kernel.
+    Sequence(usize, Option<Kernel>),
+}
+
 impl Report {
-    /// The kernel's name.
+    /// The kernel's name; of a sequence, that of its first launch.
     pub fn kernel(&self) -> &str {
-        self.kernel.name()
+        match &self.subject {
+            Subject::Loop(kernel) | Subject::Launch(kernel, _) | Subject::Sequence(_, Some(kernel)) => {
+                kernel.name()
+            }
+            Subject::Sequence(_, None) => "sequence",
+        }
     }
 
-    /// Elements in the loop.
+    /// Bytes that the call has copied between host and device memory, both ways. None on the CPU, unless an array was
+    /// on a GPU before.
+    pub fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Elements in the loop; of a launch or a sequence, its invocations.
     pub fn n(&self) -> usize {
         self.n
     }
@@ -94,10 +118,28 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let types: Vec<String> =
-            self.kernel.signature().outputs.iter().map(|output| output.ty.to_string()).collect();
         let Times { compile, .. } = self.times;
-        write!(f, "{}: {} × {} on {}", self.kernel(), Grouped(self.n), types.join(" + "), self.backend())?;
+        match &self.subject {
+            Subject::Loop(kernel) => {
+                let types: Vec<String> =
+                    kernel.signature().outputs.iter().map(|output| output.ty.to_string()).collect();
+                write!(f, "{}: {} × {}", kernel.name(), Grouped(self.n), types.join(" + "))?;
+            }
+            Subject::Launch(kernel, grid) => {
+                let [x, y, z] = grid.workgroups;
+                write!(f, "{}: {x} × {y} × {z} workgroups", kernel.name())?;
+                if let Some([x, y, z]) = kernel.workgroup_size() {
+                    write!(f, " of {x} × {y} × {z}")?;
+                }
+            }
+            Subject::Sequence(launches, first) => {
+                write!(f, "{launches} launches")?;
+                if let Some(first) = first {
+                    write!(f, " from {} on", first.name())?;
+                }
+            }
+        }
+        write!(f, " on {}", self.backend())?;
         if self.backend() == Backend::Threads && !self.shared {
             f.write_str(" (too short to leave this one)")?;
         }
@@ -113,6 +155,9 @@ impl fmt::Display for Report {
         }
         if self.plan.entries.iter().any(|entry| entry.verdict == Verdict::Unopened) {
             f.write_str("; gpu not opened")?;
+        }
+        if self.moved > 0 {
+            write!(f, "; moved {} bytes", Grouped(usize::try_from(self.moved).unwrap_or(usize::MAX)))?;
         }
         if let Some(error) = &self.rescued {
             write!(f, "; after {error}")?;

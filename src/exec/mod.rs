@@ -1,10 +1,12 @@
 //! HOW a loop runs: one executor per backend, each given a [`Kernel`](crate::kernel::Kernel) and the
-//! [`Part`](crate::part::Part) of its arrays to run it on. Which of them runs is decided above, in `dispatch`.
+//! [`Part`](crate::part::Part) of its arrays to run it on, or the [`Job`](crate::launch::job::Job) that a launch of a shader is.
+//! Which of them runs is decided above, in `dispatch`.
 
 use std::time::Duration;
 
 #[cfg(feature = "gpu")]
 pub(crate) mod gpu;
+pub(crate) mod shader;
 pub(crate) mod simd;
 pub(crate) mod threads;
 
@@ -28,4 +30,13 @@ impl Times {
     pub fn total(&self) -> Duration {
         self.compile + self.upload + self.run + self.download
     }
+}
+
+/// How a launch went on a GPU.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "only a GPU answers with it"))]
+pub(crate) struct Ran {
+    pub times: Times,
+    /// Bytes copied between host and device memory, both ways.
+    pub moved: u64,
 }

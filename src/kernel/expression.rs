@@ -53,7 +53,7 @@ fn read_checked(expression: &str, source: Source, inputs: &[(&str, ElementType)]
     let text = format!("{head}{expression}\n); }} }}\n");
     let placed = Source { offset: head.len(), ..source.clone() };
     let module = wgsl::parse(&placed, &text)?;
-    let info = wgsl::validate(&placed, &module)?;
+    let info = wgsl::validate(&placed, &module, wgsl::CAPABILITIES)?;
     let ty = module.functions.iter().find_map(|(handle, function)| {
         let named = function.named_expressions.iter().find(|(_, name)| *name == VALUE)?;
         let inner = info[handle][*named.0].ty.inner_with(&module.types);

@@ -76,13 +76,17 @@ impl Kernel {
 
     /// The compute shader for a GPU; `None` for a kernel without a WGSL body.
     #[cfg(feature = "gpu")]
-    pub(crate) fn shader(&self, shape: Shape) -> Result<Option<&Shader>> {
+    pub(crate) fn map_shader(&self, shape: Shape) -> Result<Option<&Shader>> {
         self.0.wgsl.as_ref().map(|map| map.shader(shape)).transpose()
     }
 
     /// What the WGSL body becomes when every parameter is bound to an array: the generated shader and its SPMD program. For
-    /// people who debug forall or their kernel; the text is no stable format. Empty for a kernel without a WGSL body.
+    /// people who debug forall or their kernel; the text is no stable format. Of a shader, its text and program. Empty for a
+    /// kernel without a WGSL body.
     pub fn dump(&self) -> String {
+        if let Some(compute) = &self.0.compute {
+            return compute.dump();
+        }
         let Some(map) = &self.0.wgsl else { return String::new() };
         let shape = map.arrays();
         let generated = generate(&map.body, shape, Target::Gpu);
@@ -95,7 +99,7 @@ impl Kernel {
         let signature = map.signature();
         // What cannot be run at all is refused here and not by the first call: one shape tells.
         map.variant(map.arrays())?;
-        Ok(Self(Arc::new(Inner { signature, wgsl: Some(Arc::new(map)), closure: None })))
+        Ok(Self(Arc::new(Inner { signature, wgsl: Some(Arc::new(map)), closure: None, compute: None })))
     }
 }
 
@@ -217,7 +221,8 @@ impl Map {
                     variable.binding = Some(binding);
                 }
             }
-            let info = wgsl::validate(source, &module).map_err(|error| self.internal(&error))?;
+            let info =
+                wgsl::validate(source, &module, wgsl::CAPABILITIES).map_err(|error| self.internal(&error))?;
             let mut program = lower_alone(&module, &info, &generated.entry).map_err(|unsupported| {
                 let place = unsupported.span.to_range();
                 let help = match &unsupported.construct {

@@ -1,4 +1,5 @@
-//! WHAT a loop is: its name, its parameters and outputs, and one or two bodies (WGSL, closure). Nothing here runs.
+//! WHAT a loop is: its name, its parameters and outputs, and its body: a WGSL function, a closure, or both; or a whole
+//! compute shader. Nothing here runs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::part::{Part, Shape};
 
 pub(crate) mod closure;
+pub(crate) mod compute;
 pub(crate) mod cost;
 mod expression;
 mod generate;
@@ -25,6 +27,8 @@ mod validity;
 mod wgsl;
 
 pub use closure::chunk::{Chunk, ChunkBuilder};
+pub(crate) use compute::number_bytes;
+pub use compute::{Binding, BindingKind, Content, Layout, Member, ShaderOptions, TextureLayout};
 
 /// A loop body, ready to launch: `out[i] = body(i, x[i], y[i])`. Cheap to clone; clones share compiled code.
 #[derive(Clone, Debug)]
@@ -37,6 +41,8 @@ struct Inner {
     wgsl: Option<Arc<map::Map>>,
     /// The closure body: runs on the CPU backends, which prefer it to the WGSL body.
     closure: Option<closure::Closure>,
+    /// A compute shader, which is launched and not run: then there is no other body, and nothing in the signature but the name.
+    compute: Option<Arc<compute::Compute>>,
 }
 
 /// What a kernel takes and gives.
@@ -113,6 +119,11 @@ impl Kernel {
         &self.0.signature
     }
 
+    /// The compute shader, if this kernel is one.
+    pub(crate) fn compute(&self) -> Option<&Arc<compute::Compute>> {
+        self.0.compute.as_ref()
+    }
+
     /// The kernel's name.
     pub fn name(&self) -> &str {
         &self.0.signature.name
@@ -156,15 +167,7 @@ impl Kernel {
         self.0.closure.as_ref().map_or(INTERPRETED, closure::Closure::width)
     }
 
-    /// Elements that are computed together: so many at once are the cheapest, each.
-    pub(crate) fn block(&self) -> usize {
-        /// A whole block of the SPMD interpreter, which pays its dispatch per block and not per element.
-        const INTERPRETED: usize = 1024;
-        self.0.closure.as_ref().map_or(INTERPRETED, closure::Closure::width)
-    }
-
     /// Whether there is a WGSL body: what a GPU can run.
-    #[cfg(feature = "gpu")]
     pub(crate) fn has_wgsl(&self) -> bool {
         self.0.wgsl.is_some()
     }

@@ -44,7 +44,18 @@ impl Source {
 
     /// The error for valid WGSL that cannot be run. `help` says what to do instead.
     pub(crate) fn unsupported(&self, place: Option<Range<usize>>, construct: &str, help: &str) -> Error {
-        let message = format!("{construct}: not supported in a map kernel");
+        self.unsupported_in("a map kernel", place, construct, help)
+    }
+
+    /// The same for what is no map kernel.
+    pub(crate) fn unsupported_in(
+        &self,
+        what: &str,
+        place: Option<Range<usize>>,
+        construct: &str,
+        help: &str,
+    ) -> Error {
+        let message = format!("{construct}: not supported in {what}");
         let (line, _, message) = self.diagnostic(place, &message, "", &[help.to_owned()]);
         Error::Unsupported { kernel: self.name.clone(), construct: construct.to_owned(), line, message }
     }

@@ -38,7 +38,8 @@ fn assert_generates(text: &str) {
         let source = Source { name: "generated".into(), text: shader.text.clone(), offset: 0 };
         let module =
             wgsl::parse(&source, &shader.text).unwrap_or_else(|error| panic!("{error}\n{}", shader.text));
-        wgsl::validate(&source, &module).unwrap_or_else(|error| panic!("{error}\n{}", shader.text));
+        wgsl::validate(&source, &module, wgsl::CAPABILITIES)
+            .unwrap_or_else(|error| panic!("{error}\n{}", shader.text));
         assert_eq!(module.entry_points.len(), 1, "{}", shader.text);
         assert_eq!(module.entry_points[0].name, shader.entry);
         let mut bindings: Vec<u32> =

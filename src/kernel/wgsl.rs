@@ -108,10 +108,11 @@ fn notes<'a>(notes: impl Iterator<Item = &'a str>) -> Vec<String> {
     kept
 }
 
+/// What a map kernel may use: quantizeToF16, pack2x16float and their like, which WGSL has without any extension.
+pub(crate) const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+
 /// Validates a parsed module.
-pub(crate) fn validate(source: &Source, module: &Module) -> Result<ModuleInfo> {
-    // quantizeToF16, pack2x16float and their like, which WGSL has without any extension.
-    let capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+pub(crate) fn validate(source: &Source, module: &Module, capabilities: Capabilities) -> Result<ModuleInfo> {
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     validator.validate(module).map_err(|error| {
         let Explanation { message, place, help } = validity::explain(module, &error);
@@ -143,7 +144,7 @@ pub(crate) fn read_source(source: Source, text: Arc<str>, function: Option<&str>
             variable.binding = Some(naga::ResourceBinding { group: 0, binding: number });
         }
     }
-    validate(&reader.source, &module)?;
+    validate(&reader.source, &module, CAPABILITIES)?;
     reader.body(&module, function)
 }
 

@@ -100,7 +100,7 @@ fn every_kind_of_value_converts() {
             "an array of f64"
         ]
     );
-    assert!(matches!(false.into_arg().0, Value::Uniform { bytes, .. } if bytes == [0; 32]));
+    assert!(matches!(false.into_arg().0, ArgValue::Uniform { bytes, .. } if bytes == [0; 32]));
     let tuple = (1_u32, 2_u32, 3_u32, 4_u32, 5_u32, 6_u32, 7_u32, 8_u32, 9_u32, 10_u32, 11_u32, 12_u32);
     assert_eq!(tuple.into_args().0.len(), 12);
     assert_eq!(().into_args().0.len(), 0);

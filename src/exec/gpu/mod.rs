@@ -22,10 +22,12 @@ use device::{Device, Failure};
 use run::Refusal;
 
 use crate::backend::Backend;
+use crate::cancel::{Stopped, Watch};
 use crate::error::{Error, Result};
-use crate::exec::Times;
+use crate::exec::{Ran, Times};
 use crate::kernel::shader::Shader;
 use crate::kernel::{Kernel, Signature};
+use crate::launch::job::Job;
 use crate::part::Part;
 
 /// How long after a first failure to open a device the next call tries again; four times as long after every further one.
@@ -112,13 +114,23 @@ impl Gpu {
     /// [`Error::Unavailable`] where there is no GPU, the kernel has no WGSL body, or the GPU is too small for it;
     /// [`Error::Gpu`] where the GPU failed. After `lost: true` the next call opens a device again.
     pub(crate) fn run(&self, kernel: &Kernel, operations: Option<f64>, part: &mut Part<'_>) -> Result<Times> {
-        match kernel.shader(part.shape())? {
+        match kernel.map_shader(part.shape())? {
             Some(shader) => self.run_shader(kernel.signature(), shader, operations, part),
             None => Err(unavailable(
                 kernel.name(),
                 "it has no WGSL body, and a closure runs on the CPU only; give it one, or choose simd or threads",
             )),
         }
+    }
+
+    /// Runs launches of shaders one after the other, as one submission. After an error, and where `watch` has stopped it, what is
+    /// bound holds what it held.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where there is no GPU, or it is too small for them; [`Error::Gpu`] where it failed.
+    pub(crate) fn launch(&self, jobs: &mut [Job<'_>], _: &Watch) -> Result<Result<Ran, Stopped>> {
+        let name = jobs.first().map_or("sequence", |job| &job.shader.entry);
+        Err(unavailable(name, "this version runs whole compute shaders on the CPU; choose simd or threads"))
     }
 
     /// The same from the generated shader.

@@ -62,7 +62,12 @@ pub struct Body {
 
 impl Body {
     fn into_kernel(self) -> Kernel {
-        Kernel(Arc::new(Inner { signature: self.signature, wgsl: None, closure: Some(self.closure) }))
+        Kernel(Arc::new(Inner {
+            signature: self.signature,
+            wgsl: None,
+            closure: Some(self.closure),
+            compute: None,
+        }))
     }
 }
 
@@ -139,6 +144,7 @@ impl Kernel {
         let got = match (&self.0.wgsl, &self.0.closure) {
             (Some(_), None) => WGSL,
             (Some(_), Some(_)) => "a kernel of WGSL and a closure",
+            (None, _) if self.0.compute.is_some() => "a compute shader",
             (None, _) => CLOSURE,
         };
         if got == expected {

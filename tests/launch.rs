@@ -1,0 +1,49 @@
+//! Whole compute shaders through the front door: right launches on every CPU backend, and every wrong one with the words of its
+//! error.
+
+use forall::{Array, Backend, Bindings, Dispatcher, Error, Grid, Kernel, Policy, ShaderOptions, Value};
+
+const CPU: [Backend; 2] = [Backend::Simd, Backend::Threads];
+
+fn on(backend: Backend) -> Dispatcher {
+    Dispatcher::new().with_policy(Policy::Only(backend))
+}
+
+fn shader(wgsl: &str) -> Kernel {
+    Kernel::shader(wgsl).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Writes every id to its own element.
+const IDS: &str = "
+    @group(0) @binding(0) var<storage, read_write> ids: array<vec4<u32>>;
+    @compute @workgroup_size(4, 2, 3)
+    fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u,
+            @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+        let size = groups * vec3u(4, 2, 3);
+        let at = (id.z * size.y + id.y) * size.x + id.x;
+        ids[at] = vec4u(id, (group.x + groups.x * (group.y + groups.y * group.z)) * 24 + local);
+    }";
+
+#[test]
+fn every_invocation_of_a_grid_runs_once() {
+    let kernel = shader(IDS);
+    assert_eq!(kernel.workgroup_size(), Some([4, 2, 3]));
+    for backend in CPU {
+        for [x, y, z] in [[1_u32, 1, 1], [7, 1, 1], [1, 5, 1], [1, 1, 3], [2, 3, 4], [40, 3, 2], [300, 2, 1]]
+        {
+            let size = [4 * x, 2 * y, 3 * z];
+            let n = size.iter().product::<u32>() as usize;
+            let mut ids = vec![[u32::MAX; 4]; n];
+            let bindings = Bindings::new().bind("ids", &mut ids);
+            let report =
+                on(backend).launch(&kernel, Grid::workgroups([x, y, z]), bindings).expect("launches");
+            assert_eq!((report.n(), report.moved(), report.backend()), (n, 0, backend));
+            for (at, id) in (0..).zip(&ids) {
+                let [i, j, k] = [at % size[0], at / size[0] % size[1], at / size[0] / size[1]];
+                let group = i / 4 + x * (j / 2 + y * (k / 3));
+                let local = i % 4 + 4 * (j % 2 + 2 * (k % 3));
+                assert_eq!(*id, [i, j, k, 24 * group + local], "{backend} {size:?} {at}");
+            }
+        }
+    }
+}
