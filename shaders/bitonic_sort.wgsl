@@ -68,20 +68,22 @@ fn meet(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
 // Infinitely large keys where there are none.
 fn load_tile(group: u32, lane: u32) {
-    for (var at = lane; at < TILE; at += WIDTH) {
+    for (var part = 0u; part < TILE; part += WIDTH) {
+        let at = group * TILE + part + lane;
         var key = 0xffffffffu;
-        if group * TILE + at < arrayLength(&keys) {
-            key = keys[group * TILE + at];
+        if at < arrayLength(&keys) {
+            key = keys[at];
         }
-        tile[at] = key;
+        tile[part + lane] = key;
     }
     workgroupBarrier();
 }
 
 fn store_tile(group: u32, lane: u32) {
-    for (var at = lane; at < TILE; at += WIDTH) {
-        if group * TILE + at < arrayLength(&keys) {
-            keys[group * TILE + at] = tile[at];
+    for (var part = 0u; part < TILE; part += WIDTH) {
+        let at = group * TILE + part + lane;
+        if at < arrayLength(&keys) {
+            keys[at] = tile[part + lane];
         }
     }
 }
@@ -89,8 +91,8 @@ fn store_tile(group: u32, lane: u32) {
 // The meetings of keys that are `first`, `first` / 2, ..., 1 apart in the tile.
 fn meet_down(first: u32, lane: u32) {
     for (var apart = first; apart > 0u; apart /= 2u) {
-        for (var m = lane; m < TILE / 2u; m += WIDTH) {
-            let lower = lower_place(m, apart);
+        for (var part = 0u; part < TILE / 2u; part += WIDTH) {
+            let lower = lower_place(part + lane, apart);
             meet_in_tile(lower, lower + apart);
         }
         workgroupBarrier();
@@ -101,8 +103,8 @@ fn meet_down(first: u32, lane: u32) {
 fn sort_tiles(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     load_tile(group.x, lane);
     for (var run = 1u; run < TILE; run *= 2u) {
-        for (var m = lane; m < TILE / 2u; m += WIDTH) {
-            let lower = lower_place(m, run);
+        for (var part = 0u; part < TILE / 2u; part += WIDTH) {
+            let lower = lower_place(part + lane, run);
             meet_in_tile(lower, mirrored(lower, run));
         }
         workgroupBarrier();

@@ -24,8 +24,8 @@ struct Size {
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;
 
-var<workgroup> a_tile: array<array<f32, STEP>, TILE>;
-var<workgroup> b_tile: array<array<f32, TILE>, STEP>;
+var<workgroup> a_tile: array<f32, TILE * STEP>;
+var<workgroup> b_tile: array<f32, STEP * TILE>;
 
 // Zero outside, which adds nothing.
 fn a_at(row: u32, k: u32) -> f32 {
@@ -72,16 +72,17 @@ fn matmul_tiled(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
 
     for (var start = 0u; start < size.inner; start += STEP) {
         for (var i = 0u; i < TILE; i += 16u) {
-            a_tile[y + i][x] = a_at(row + i, start + x);
-            b_tile[y][x + i] = b_at(start + y, column + i);
+            a_tile[(y + i) * STEP + x] = a_at(row + i, start + x);
+            b_tile[y * TILE + x + i] = b_at(start + y, column + i);
         }
         workgroupBarrier();
         for (var k = 0u; k < STEP; k++) {
-            let b_row = vec4<f32>(b_tile[k][x], b_tile[k][x + 16u], b_tile[k][x + 32u], b_tile[k][x + 48u]);
-            row_0 += a_tile[y][k] * b_row;
-            row_1 += a_tile[y + 16u][k] * b_row;
-            row_2 += a_tile[y + 32u][k] * b_row;
-            row_3 += a_tile[y + 48u][k] * b_row;
+            let at = k * TILE + x;
+            let b_row = vec4<f32>(b_tile[at], b_tile[at + 16u], b_tile[at + 32u], b_tile[at + 48u]);
+            row_0 += a_tile[y * STEP + k] * b_row;
+            row_1 += a_tile[(y + 16u) * STEP + k] * b_row;
+            row_2 += a_tile[(y + 32u) * STEP + k] * b_row;
+            row_3 += a_tile[(y + 48u) * STEP + k] * b_row;
         }
         // Nobody fills the next tiles while another one still reads these.
         workgroupBarrier();

@@ -63,25 +63,29 @@ fn look_back(tile: u32) -> u32 {
     return before;
 }
 
-// Four elements; 0 behind the end, which changes no sum.
-fn load(at: u32) -> vec4<u32> {
-    let n = arrayLength(&input);
-    if at + 3u < n {
+// Four elements. 0 behind the end changes no sum.
+fn load(at: u32, whole: bool) -> vec4<u32> {
+    if whole {
         return vec4<u32>(input[at], input[at + 1u], input[at + 2u], input[at + 3u]);
     }
     var v = vec4<u32>();
-    if at < n { v.x = input[at]; }
-    if at + 1u < n { v.y = input[at + 1u]; }
-    if at + 2u < n { v.z = input[at + 2u]; }
+    for (var i = 0u; i < 4u && at + i < arrayLength(&input); i++) {
+        v[i] = input[at + i];
+    }
     return v;
 }
 
-fn store(at: u32, v: vec4<u32>) {
-    let n = arrayLength(&output);
-    if at < n { output[at] = v.x; }
-    if at + 1u < n { output[at + 1u] = v.y; }
-    if at + 2u < n { output[at + 2u] = v.z; }
-    if at + 3u < n { output[at + 3u] = v.w; }
+fn store(at: u32, v: vec4<u32>, whole: bool) {
+    if whole {
+        output[at] = v.x;
+        output[at + 1u] = v.y;
+        output[at + 2u] = v.z;
+        output[at + 3u] = v.w;
+        return;
+    }
+    for (var i = 0u; i < 4u && at + i < arrayLength(&output); i++) {
+        output[at + i] = v[i];
+    }
 }
 
 // Prefix sums of four numbers.
@@ -97,10 +101,13 @@ fn prefix_scan(@builtin(local_invocation_index) lane: u32) {
     }
     let tile = workgroupUniformLoad(&tile_number);
 
+    // All tiles but the last one are inside the array: no invocation of theirs need look where it ends.
+    let whole = (tile + 1u) * WIDTH * ITEMS <= arrayLength(&input);
+
     // Each invocation scans ITEMS neighbours.
     let first = (tile * WIDTH + lane) * ITEMS;
-    let a = scan(load(first));
-    let b = scan(load(first + 4u)) + a.w;
+    let a = scan(load(first, whole));
+    let b = scan(load(first + 4u, whole)) + a.w;
 
     // The workgroup scans their sums: after each round `sum` reaches twice as far back (Hillis and Steele 1986).
     var sum = b.w;
@@ -121,6 +128,6 @@ fn prefix_scan(@builtin(local_invocation_index) lane: u32) {
         tile_offset = before;
     }
     let offset = workgroupUniformLoad(&tile_offset) + sum - b.w;
-    store(first, a + offset);
-    store(first + 4u, b + offset);
+    store(first, a + offset, whole);
+    store(first + 4u, b + offset, whole);
 }

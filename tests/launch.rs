@@ -47,3 +47,31 @@ fn every_invocation_of_a_grid_runs_once() {
         }
     }
 }
+
+/// The length of an array of workgroup memory may be a constant that the caller gives.
+#[test]
+fn arrays_are_as_long_as_their_constants_say() {
+    let text = "
+        override half: u32 = 2;
+        @group(0) @binding(0) var<storage, read_write> out: array<u32>;
+        var<workgroup> turned: array<u32, 2 * half>;
+        var<workgroup> fixed: array<u32, 4>;
+        @compute @workgroup_size(2 * half)
+        fn turn(@builtin(local_invocation_index) i: u32) {
+            turned[2 * half - 1 - i] = i;
+            fixed[i] = i;
+            workgroupBarrier();
+            out[i] = 10 * turned[i] + fixed[i];
+        }";
+    for half in [1_u32, 2, 4] {
+        let turn = ShaderOptions::new().constant("half", half).build(text).unwrap();
+        let mut out = vec![99; 2 * half as usize];
+        let forall = Dispatcher::new().with_policy(Policy::Only(Backend::Simd));
+        forall.launch(&turn, Grid::workgroups(1), Bindings::new().bind("out", &mut out)).unwrap();
+        let last = 2 * half - 1;
+        let expected: Vec<u32> = (0..=last).map(|i| 10 * (last - i) + if i < 4 { i } else { 0 }).collect();
+        assert_eq!(out, expected);
+    }
+    let error = ShaderOptions::new().constant("half", 0).build(text).unwrap_err();
+    assert!(matches!(error, Error::Wgsl { .. }), "{error}");
+}

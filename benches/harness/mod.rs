@@ -11,7 +11,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use forall::{Backend, Dispatcher, Element, IntoArgs, Kernel, Policy};
+use forall::{Backend, Dispatcher, Element, IntoArgs, Kernel, Policy, Result};
 
 /// How long the rounds of one table take together, at most, and how many rounds there are at least.
 const BUDGET: Duration = Duration::from_secs(4);
@@ -92,6 +92,23 @@ impl<'a> Table<'a> {
             run(black_box(&mut out));
             if !checked {
                 check(&out);
+                checked = true;
+            }
+        });
+    }
+
+    /// Adds launches of a shader, or whatever else gives a result; `check` sees the first one, which is not timed.
+    pub fn launches<R>(
+        &mut self,
+        name: &str,
+        mut run: impl FnMut() -> Result<R> + 'a,
+        check: impl Fn(R) + 'a,
+    ) {
+        let mut checked = false;
+        self.row(name, move || {
+            let result = black_box(run().unwrap_or_else(|error| panic!("{error}")));
+            if !checked {
+                check(result);
                 checked = true;
             }
         });
@@ -181,6 +198,13 @@ pub fn random(n: usize, seed: u64, low: f32, high: f32) -> Vec<f32> {
             low + (high - low) * ((z >> 40) as f32 / (1_u64 << 24) as f32)
         })
         .collect()
+}
+
+/// Random words, the same in every run.
+pub fn random_words(n: usize, seed: u64) -> Vec<u32> {
+    // Two numbers of 24 bits give one of 32.
+    let halves = random(2 * n, seed, 0.0, 65_536.0);
+    halves.chunks_exact(2).map(|half| (half[0] as u32) << 16 | half[1] as u32).collect()
 }
 
 /// Hides a value from the optimiser, so that a loop over it is not moved out of the timing.

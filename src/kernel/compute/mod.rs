@@ -7,14 +7,16 @@ mod layout;
 mod options;
 
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use naga::back::PipelineConstants;
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
+use naga::proc::IndexableLength;
 use naga::valid::Capabilities;
-use naga::{Module, Scalar, ScalarKind, ShaderStage, TypeInner};
+use naga::{ArraySize, Module, Scalar, ScalarKind, ShaderStage, TypeInner};
 
 pub(crate) use layout::number_bytes;
 pub use layout::{Binding, BindingKind, Content, Layout, Member, TextureLayout};
@@ -290,7 +292,8 @@ fn read(source: Source, options: &ShaderOptions) -> Result<Compute> {
     values.extend(constants.iter().cloned());
     let (resolved, info) = process_overrides(&module, &info, stage, &values)
         .map_err(|error| reader.constant_error(&module, error))?;
-    let resolved: Cow<'_, Module> = resolved;
+    let mut resolved: Cow<'_, Module> = resolved;
+    reader.size_arrays(&mut resolved)?;
 
     let position = resolved
         .entry_points
@@ -448,6 +451,33 @@ impl Reader {
             }
             other => self.source.invalid(None, &format!("with these constants: {other}"), "", &[]),
         }
+    }
+
+    /// Arrays of workgroup memory whose length is an `override` get the length it has: naga leaves that to its back ends.
+    fn size_arrays(&self, module: &mut Cow<'_, Module>) -> Result<()> {
+        let mut sized = Vec::new();
+        for (handle, ty) in module.types.iter() {
+            let TypeInner::Array { base, size: size @ ArraySize::Pending(_), stride } = ty.inner else {
+                continue;
+            };
+            let length = match size.resolve(module.to_ctx()) {
+                Ok(IndexableLength::Known(length)) => NonZeroU32::new(length),
+                _ => None,
+            };
+            let length = length.ok_or_else(|| {
+                let message = "the length of an array is not positive with these constants";
+                self.source.invalid(module.types.get_span(handle).to_range(), message, "", &[])
+            })?;
+            // A name of its own: a type must not be there twice, and another array may have this length.
+            let name = Some(format!("{}, sized", handle.index()));
+            let inner = TypeInner::Array { base, size: ArraySize::Constant(length), stride };
+            sized.push((handle, naga::Type { name, inner }));
+        }
+        if !sized.is_empty() {
+            let types = &mut module.to_mut().types;
+            sized.into_iter().for_each(|(handle, ty)| types.replace(handle, ty));
+        }
+        Ok(())
     }
 
     fn workgroup_fits(&self, entry: &str, size: [u32; 3]) -> Result<()> {
