@@ -1,9 +1,14 @@
 //! The block interpreter against the oracle, on every level of this CPU.
 
 mod control;
+mod effects;
+mod launch;
 mod memory;
 mod ops;
+mod places;
 mod random;
+mod shaders;
+mod stop;
 
 use crate::cpu::CpuLevel;
 use crate::spmd::ir::{
