@@ -131,7 +131,7 @@ fn measure(pool: &Threads, assumed: Cpu) -> Result<Cpu> {
     let mut cpu = assumed;
     cpu.call_ns = timed(&copy, 1, 20, false)?;
     cpu.cache_bytes_per_ns = 8.0 * CACHE as f64 / timed(&copy, CACHE, 10, false)?;
-    cpu.dram_bytes_per_ns = 8.0 * DRAM as f64 / timed(&copy, DRAM, 2, false)?;
+    cpu.dram_bytes_per_ns = 8.0 * DRAM as f64 / timed(&copy, DRAM, 3, false)?;
     let alone = timed(&grind, WORK, 3, false)?;
     cpu.op_ns = alone / (WORK * 2 * ROUNDS) as f64;
     cpu.speed_up = 1.0;
@@ -142,7 +142,7 @@ fn measure(pool: &Threads, assumed: Cpu) -> Result<Cpu> {
         let slope = ((large - small) / (WORK * 3 / 2) as f64).max(1e-6);
         cpu.speed_up = (alone / WORK as f64 / slope).clamp(1.0, cpu.threads as f64);
         cpu.fork_join_ns = (small - slope * (WORK / 2) as f64).clamp(500.0, 1e6);
-        let all = 8.0 * DRAM as f64 / timed(&copy, DRAM, 2, true)?;
+        let all = 8.0 * DRAM as f64 / timed(&copy, DRAM, 3, true)?;
         cpu.dram_bytes_per_ns_all = all.max(cpu.dram_bytes_per_ns);
     }
     Ok(cpu)

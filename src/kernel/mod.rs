@@ -167,6 +167,13 @@ impl Kernel {
         self.0.closure.as_ref().map_or(INTERPRETED, closure::Closure::width)
     }
 
+    /// Elements that are computed together: so many at once are the cheapest, each.
+    pub(crate) fn block(&self) -> usize {
+        /// A whole block of the SPMD interpreter, which pays its dispatch per block and not per element.
+        const INTERPRETED: usize = 1024;
+        self.0.closure.as_ref().map_or(INTERPRETED, closure::Closure::width)
+    }
+
     /// Whether there is a WGSL body: what a GPU can run.
     pub(crate) fn has_wgsl(&self) -> bool {
         self.0.wgsl.is_some()

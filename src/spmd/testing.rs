@@ -6,9 +6,13 @@
 
 mod lockstep;
 mod random;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use lockstep::lockstep;
+pub(crate) use lockstep::{lockstep, lockstep_grid};
 pub(crate) use random::Random;
+
+use super::grid::Grid;
 
 use super::ir::Program;
 use super::memory::BufferData;
@@ -44,6 +48,29 @@ pub(crate) fn outcome(
     let mut buffers = [BufferData::Read(&floats), BufferData::Read(&integers), BufferData::Write(&mut out)];
     run(program, &mut buffers, invocations);
     out
+}
+
+/// Runs a random program of whole workgroups with `run` on [`inputs`] and gives all that it wrote: the output as that of
+/// [`outcome`], then integers.
+pub(crate) fn grid_outcome(
+    program: &Program,
+    grid: &Grid,
+    run: impl FnOnce(&Program, &mut [BufferData<'_>], &Grid),
+) -> [Vec<u32>; 2] {
+    let [floats, integers] = inputs();
+    let invocations: u32 = grid.invocations.iter().product();
+    let mut out = output(invocations);
+    let mut tally = integers[..random::TALLY].to_vec();
+    let mut board = vec![0xdead_beef; invocations as usize];
+    let mut buffers = [
+        BufferData::Read(&floats),
+        BufferData::Read(&integers),
+        BufferData::Write(&mut out),
+        BufferData::Write(&mut tally),
+        BufferData::Write(&mut board),
+    ];
+    run(program, &mut buffers, grid);
+    [out, [tally, board].concat()]
 }
 
 /// Whether two outputs are equal bit by bit, or NaN in the same places of the float words.

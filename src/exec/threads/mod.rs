@@ -34,19 +34,17 @@ const BREAK_EVEN: Duration = Duration::from_micros(40);
 /// What one piece handed to the pool takes, where the loop is long enough: a stolen piece costs about 1 µs.
 const PIECE: Duration = Duration::from_micros(50);
 
+/// A worker wakes within 20 to 60 µs on an idle CPU. One that has not started after so long waits for a CPU.
+const LATE: Duration = Duration::from_micros(100);
+
 /// So long does the caller look out for the last pieces to end before it goes to sleep.
-const LINGER: Duration = Duration::from_micros(100);
+const LINGER: Duration = Duration::from_micros(60);
 
 /// Shorter measurements say more about the call than about the loop.
 const MEASURABLE: Duration = Duration::from_micros(1);
 
 /// Pieces per thread at least, in a loop long enough: elements may differ in cost (an escape-time loop, say).
 const PIECES_PER_THREAD: u64 = 8;
-
-/// A whole block of the SPMD interpreter, which pays its dispatch per block and not per element: pieces are no shorter where
-/// the loop is long enough, and of whole blocks where they are longer. With pieces of 64, `logistic_map` on two threads took
-/// five times what it took on one (`cargo bench --bench logistic_map`).
-const BLOCK: u64 = 1024;
 
 /// More threads than cores help nobody, and a pool of tens of thousands takes minutes to start.
 const MAX_THREADS: usize = 1024;
@@ -116,8 +114,7 @@ impl Threads {
     /// # Panics
     /// If a closure body does, after every piece that is under way has ended. The pool stays usable.
     pub(crate) fn run(&self, kernel: &Kernel, part: Part<'_>) -> Result<bool> {
-        // The SPMD interpreter pays its dispatch per block and not per element.
-        let grain = Grain { unit: kernel.width() as u64, block: BLOCK };
+        let grain = Grain { unit: kernel.width() as u64, block: kernel.block() as u64 };
         self.each(Some(part), grain, &|piece| counted(kernel, piece))
     }
 
@@ -218,23 +215,32 @@ impl<R: Rest, B: Fn(R::Piece) -> Result<()> + Sync> Crew<'_, R, B> {
         self.seats.claim();
         self.call(scope);
         let _sharing = Sharing::begin();
-        if self.pieces.step(self.body) && self.come.load(Ordering::Relaxed) == 0 {
-            // The worker called first may wait behind this thread, on the same CPU: let it by, and it moves away.
-            std::thread::yield_now();
+        let begun = Instant::now();
+        let mut more = true;
+        while more && self.come.load(Ordering::Relaxed) == 0 && begun.elapsed() < LATE {
+            more = self.pieces.step(self.body);
+        }
+        if more && self.come.load(Ordering::Relaxed) == 0 {
+            // The worker may wait behind this thread, on the same CPU: let it by, and it moves away. A yield would do, but costs
+            // this thread its whole turn where other processes want the CPU.
+            std::thread::sleep(Duration::from_micros(1));
         }
         self.pieces.work(self.body);
-        // Asleep, this thread would be woken a moment later, which takes as long as a piece.
+        // Asleep, this thread would be woken a moment later, which takes as long as a piece. But a worker that has not come yet may
+        // need this CPU.
         let begun = Instant::now();
-        while self.gone.load(Ordering::Acquire) < self.called.load(Ordering::Acquire)
+        let called = self.called.load(Ordering::Acquire);
+        while self.come.load(Ordering::Acquire) == called
+            && self.gone.load(Ordering::Acquire) < called
             && begun.elapsed() < LINGER
         {
-            std::thread::yield_now();
+            std::hint::spin_loop();
         }
     }
 
     /// A worker's share. It calls two more first: waking one takes microseconds, so the caller does not wake them all.
     fn help<'scope>(&'scope self, scope: &Scope<'scope>) {
-        self.come.fetch_add(1, Ordering::Relaxed);
+        self.come.fetch_add(1, Ordering::Release);
         self.call(scope);
         self.call(scope);
         self.seats.settle();
@@ -292,7 +298,8 @@ mod seats {
 struct Grain {
     /// So many elements take no longer than one.
     unit: u64,
-    /// So many are worth a piece whatever they cost; longer pieces are whole blocks.
+    /// So many at once are the cheapest, each: longer pieces are whole blocks. With pieces of 64, `logistic_map` on two threads
+    /// took five times what it took on one (`cargo bench --bench logistic_map`); halves of a block cost it a third more.
     block: u64,
 }
 
@@ -300,9 +307,12 @@ impl Grain {
     /// Elements per piece, from how long `probe` elements took, in a loop of `n` on `threads` threads.
     fn piece(self, taken: Duration, probe: u64, n: u64, threads: usize) -> u64 {
         let by_time = (probe as f64 * PIECE.as_secs_f64() / taken.as_secs_f64()) as u64;
-        // Many pieces, but none so short that it wastes what is computed together, while every thread still gets one.
+        // Many pieces, but none so short that it wastes what is computed together, while every thread still gets two whole blocks,
+        // or at least one piece.
         let threads = threads as u64;
-        let fair = (n / (PIECES_PER_THREAD * threads)).max((2 * self.unit).min(n / threads));
+        let fair = (n / (PIECES_PER_THREAD * threads))
+            .max(self.block.min(n / threads / 2))
+            .max((2 * self.unit).min(n / threads));
         let piece = by_time.max(self.block).min(fair);
         let whole = if piece >= self.block { self.block } else { self.unit };
         piece.next_multiple_of(whole).max(whole)

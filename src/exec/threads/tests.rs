@@ -9,7 +9,8 @@ use crate::part::Index;
 
 /// A piece of several vectors, less than a block.
 const STEP: usize = 64;
-const BLOCK: usize = super::BLOCK as usize;
+/// A block of the interpreter.
+const BLOCK: usize = 1024;
 
 fn part<'a>(kernel: &Kernel, args: impl IntoArgs<'a>, outputs: impl IntoOutputs<'a>) -> Part<'a> {
     launch::check(kernel.signature(), args.into_args(), outputs.into_outputs()).unwrap()
@@ -183,24 +184,29 @@ fn thread_counts() {
 
 #[test]
 fn pieces_follow_the_cost_and_the_number_of_threads() {
-    let piece = |taken, probe, n, threads, unit| {
-        Grain { unit, block: BLOCK as u64 }.piece(taken, probe, n, threads) as usize
-    };
+    let interpreted = Grain { unit: 256, block: BLOCK as u64 };
+    let piece = |taken, probe, n| interpreted.piece(taken, probe, n, 2) as usize;
     // 10 ns an element: 5000 of them are 50 µs, in whole blocks.
-    assert_eq!(piece(Duration::from_micros(10), 1000, 10_000_000, 2, 16), 5 * BLOCK);
+    assert_eq!(piece(Duration::from_micros(10), 1000, 10_000_000), 5 * BLOCK);
     // Slow elements: still a whole block.
-    assert_eq!(piece(Duration::from_millis(1), 64, 10_000_000, 2, 16), BLOCK);
+    assert_eq!(piece(Duration::from_millis(1), 64, 10_000_000), BLOCK);
     // Never so few pieces that one slow one decides.
-    assert_eq!(piece(Duration::from_micros(10), 100_000, 32 * BLOCK as u64, 2, 16), 2 * BLOCK);
-    // A short loop of slow elements is shared all the same, in whole vectors where there are vectors.
-    assert_eq!(piece(Duration::from_secs(1), 1, 10_000, 2, 16), 640);
-    assert_eq!(piece(Duration::from_secs(1), 1, 64, 2, 16), 32);
-    assert_eq!(piece(Duration::from_secs(1), 1, 2048, 2, 256), 512);
-    assert_eq!(piece(Duration::from_secs(1), 1, 64, 2, 1), 4);
-    assert_eq!(piece(Duration::from_secs(1), 1, 3, 2, 1), 1);
+    assert_eq!(piece(Duration::from_micros(10), 100_000, 32 * BLOCK as u64), 2 * BLOCK);
+    // Whole blocks as long as every thread gets two; shorter loops are shared all the same.
+    assert_eq!(piece(Duration::from_millis(9), 256, 8000), BLOCK);
+    assert_eq!(piece(Duration::from_millis(9), 256, 4096), BLOCK);
+    assert_eq!(piece(Duration::from_millis(9), 256, 2048), 512);
+    assert_eq!(piece(Duration::from_millis(9), 256, 512), 256);
+
+    let lanes = Grain { unit: 16, block: 16 };
+    assert_eq!(lanes.piece(Duration::from_secs(1), 1, 10_000, 2), 16);
+    assert_eq!(lanes.piece(Duration::from_micros(100), 16, 64, 2), 16);
+    assert_eq!(lanes.piece(Duration::from_micros(10), 1000, 10_000_000, 2), 5008);
+    let scalar = Grain { unit: 1, block: 1 };
+    assert_eq!(scalar.piece(Duration::from_millis(2), 1, 9, 2), 1);
+    assert_eq!(scalar.piece(Duration::from_secs(9), 1, 1, 1024), 1);
     // No measurement is too short, and no number too large.
-    assert_eq!(piece(Duration::from_nanos(1), 1 << 40, u64::MAX, 1, 1) % BLOCK, 0);
-    assert_eq!(Grain { unit: 1, block: 1 }.piece(Duration::from_secs(9), 1, 1, 1024), 1);
+    assert_eq!(interpreted.piece(Duration::from_nanos(1), 1 << 40, u64::MAX, 1) % BLOCK as u64, 0);
 }
 
 #[test]

@@ -28,6 +28,7 @@ impl<'m> Lowerer<'m> {
             let values: Vals = match &meaning {
                 Meaning::Value(values) => values.clone(),
                 Meaning::Place(place) => place.index.into_iter().collect(),
+                Meaning::Texture(_) => Vec::new().into(),
             };
             self.spend(values.len(), frame.span(handle))?;
             if frame.carried[at].1.is_empty() {
@@ -60,7 +61,7 @@ impl<'m> Lowerer<'m> {
         match &mut frame.meanings[handle.index()] {
             Some(Meaning::Value(old)) => *old = values.clone(),
             Some(Meaning::Place(place)) => place.index = values.first().copied(),
-            None => {}
+            Some(Meaning::Texture(_)) | None => {}
         }
     }
 
@@ -76,7 +77,7 @@ impl<'m> Lowerer<'m> {
         self.leave();
         // Only what does not depend on where it was first needed is remembered.
         let lasting = match &meaning {
-            Meaning::Place(_) => true,
+            Meaning::Place(_) | Meaning::Texture(_) => true,
             Meaning::Value(values) => {
                 matches!(frame.function.expressions[handle], Expression::FunctionArgument(_))
                     || self.is_constant(values)
@@ -92,7 +93,9 @@ impl<'m> Lowerer<'m> {
     pub(super) fn values(&mut self, frame: &mut Frame<'m>, handle: Handle<Expression>) -> Result<Vals> {
         match self.meaning(frame, handle)? {
             Meaning::Value(values) => Ok(values),
-            Meaning::Place(_) => Err(Unsupported::new("a pointer as a value", frame.span(handle))),
+            Meaning::Place(_) | Meaning::Texture(_) => {
+                Err(Unsupported::new("a pointer or texture as a value", frame.span(handle)))
+            }
         }
     }
 
@@ -163,7 +166,7 @@ impl<'m> Lowerer<'m> {
             Expression::FunctionArgument(index) => return Ok(frame.arguments[index as usize].clone()),
             Expression::GlobalVariable(global) => {
                 return match &self.globals[global.index()] {
-                    Some(root) => Ok(Meaning::Place(Place::new(root.clone()))),
+                    Some(meaning) => Ok(meaning.clone()),
                     None => {
                         let variable = &self.module.global_variables[global];
                         Err(Unsupported::new(describe_space(variable.space), span))
@@ -236,16 +239,20 @@ impl<'m> Lowerer<'m> {
                 return Err(Unsupported::new("the result of a call before the call", span));
             }
             Expression::Override(_) => return Err(Unsupported::new("override", span)),
-            Expression::AtomicResult { .. } | Expression::WorkGroupUniformLoadResult { .. } => {
+            Expression::AtomicResult { .. }
+            | Expression::WorkGroupUniformLoadResult { .. }
+            | Expression::SubgroupBallotResult
+            | Expression::SubgroupOperationResult { .. } => {
                 return Err(Unsupported::new("the result of an operation before the operation", span));
             }
-            Expression::ImageSample { .. } | Expression::ImageLoad { .. } | Expression::ImageQuery { .. } => {
-                return Err(Unsupported::new("a texture", span));
+            ref sample @ Expression::ImageSample { .. } => {
+                return Err(Unsupported::new(super::texture::sampling(sample), span));
             }
+            Expression::ImageLoad { image, coordinate, array_index, level, .. } => {
+                self.image_load(frame, image, coordinate, array_index, level)?
+            }
+            Expression::ImageQuery { image, query } => self.image_query(frame, image, query)?,
             Expression::Derivative { .. } => return Err(Unsupported::new("a derivative", span)),
-            Expression::SubgroupBallotResult | Expression::SubgroupOperationResult { .. } => {
-                return Err(Unsupported::new("a subgroup operation", span));
-            }
             Expression::RayQueryVertexPositions { .. }
             | Expression::RayQueryProceedResult
             | Expression::RayQueryGetIntersection { .. } => {
@@ -311,7 +318,7 @@ impl<'m> Lowerer<'m> {
 
 fn describe_space(space: naga::AddressSpace) -> &'static str {
     match space {
-        naga::AddressSpace::Handle => "a texture or sampler",
+        naga::AddressSpace::Handle => "a sampler",
         naga::AddressSpace::Immediate => "immediate data",
         _ => "a variable of another shader stage",
     }
@@ -342,6 +349,10 @@ pub(super) fn operands(expression: &Expression, mut f: impl FnMut(Handle<Express
             f(accept);
             f(reject);
         }
+        Expression::ImageLoad { image, coordinate, array_index, level, .. } => {
+            [image, coordinate].into_iter().chain(array_index).chain(level).for_each(f);
+        }
+        Expression::ImageQuery { image, .. } => f(image),
         Expression::Math { arg, arg1, arg2, arg3, .. } => {
             f(arg);
             [arg1, arg2, arg3].into_iter().flatten().for_each(f);

@@ -147,28 +147,13 @@ impl Lowerer<'_> {
             Fun::Pack4x8unorm => self.pack_normalised(a, 8, 0.0, 255.0),
             Fun::Pack2x16snorm => self.pack_normalised(a, 16, -1.0, 32767.0),
             Fun::Pack2x16unorm => self.pack_normalised(a, 16, 0.0, 65535.0),
-            Fun::Pack2x16float => {
-                let halves = self.each(a, |l, x| l.build.unary_to(Ty::U32, Unary::F32ToF16, x));
-                self.pack(&halves, 16)
-            }
+            Fun::Pack2x16float => self.pack_halves(a),
             Fun::Pack4xI8 | Fun::Pack4xU8 => {
                 let words = self.each(a, |l, x| l.build.unary_to(Ty::U32, Unary::Bitcast, x));
                 self.pack(&words, 8)
             }
-            Fun::Pack4xI8Clamp | Fun::Pack4xU8Clamp => {
-                let (ty, low, high) = if function == Fun::Pack4xI8Clamp {
-                    (Ty::I32, -128_i32, 127_u32)
-                } else {
-                    (Ty::U32, 0, 255)
-                };
-                let low = self.build.constant(ty, low.cast_unsigned());
-                let high = self.build.constant(ty, high);
-                let words = self.each(a, |l, x| {
-                    let clamped = l.clamp(x, low, high);
-                    l.build.unary_to(Ty::U32, Unary::Bitcast, clamped)
-                });
-                self.pack(&words, 8)
-            }
+            Fun::Pack4xI8Clamp => self.pack_clamped(a, 8, (-128, 127)),
+            Fun::Pack4xU8Clamp => self.pack_clamped(a, 8, (0, 255)),
             Fun::Unpack4x8snorm => self.unpack_normalised(a[0], 8, Ty::I32, 127.0),
             Fun::Unpack4x8unorm => self.unpack_normalised(a[0], 8, Ty::U32, 255.0),
             Fun::Unpack2x16snorm => self.unpack_normalised(a[0], 16, Ty::I32, 32767.0),
@@ -404,7 +389,7 @@ impl Lowerer<'_> {
     }
 
     /// `⌊0.5 + scale * clamp(x, low, 1)⌋` of each component, `bits` wide, first component lowest.
-    fn pack_normalised(&mut self, x: &[Value], bits: u32, low: f32, scale: f32) -> Vals {
+    pub(super) fn pack_normalised(&mut self, x: &[Value], bits: u32, low: f32, scale: f32) -> Vals {
         let (low, one) = (self.build.f32(low), self.build.f32(1.0));
         let (half, scale) = (self.build.f32(0.5), self.build.f32(scale));
         let words = self.each(x, |l, x| {
@@ -414,6 +399,24 @@ impl Lowerer<'_> {
             let whole = l.build.unary(Unary::FloorF, moved);
             let number = l.build.unary_to(Ty::I32, Unary::F32ToI32, whole);
             l.build.unary_to(Ty::U32, Unary::Bitcast, number)
+        });
+        self.pack(&words, bits)
+    }
+
+    /// Floats as f16, first one lowest.
+    pub(super) fn pack_halves(&mut self, x: &[Value]) -> Vals {
+        let halves = self.each(x, |l, x| l.build.unary_to(Ty::U32, Unary::F32ToF16, x));
+        self.pack(&halves, 16)
+    }
+
+    /// Integers, `bits` wide, the nearest one that fits, first one lowest.
+    pub(super) fn pack_clamped(&mut self, x: &[Value], bits: u32, (low, high): (i32, i32)) -> Vals {
+        let words = self.each(x, |l, x| {
+            let ty = l.build.ty(x);
+            let low = l.build.constant(ty, low.cast_unsigned());
+            let high = l.build.constant(ty, high.cast_unsigned());
+            let clamped = l.clamp(x, low, high);
+            l.build.unary_to(Ty::U32, Unary::Bitcast, clamped)
         });
         self.pack(&words, bits)
     }
@@ -437,7 +440,7 @@ impl Lowerer<'_> {
     }
 
     /// Fields of `bits` bits, lowest first, with their sign if `ty` has one.
-    fn unpack(&mut self, word: Value, bits: u32, ty: Ty) -> Vals {
+    pub(super) fn unpack(&mut self, word: Value, bits: u32, ty: Ty) -> Vals {
         let word = self.build.unary_to(ty, Unary::Bitcast, word);
         let down = self.build.u32(32 - bits);
         let op = if ty == Ty::I32 { Binary::ShrI } else { Binary::ShrU };
@@ -451,7 +454,7 @@ impl Lowerer<'_> {
     }
 
     /// `max(field / scale, -1)`; unsigned fields are never below.
-    fn unpack_normalised(&mut self, word: Value, bits: u32, ty: Ty, scale: f32) -> Vals {
+    pub(super) fn unpack_normalised(&mut self, word: Value, bits: u32, ty: Ty, scale: f32) -> Vals {
         let fields = self.unpack(word, bits, ty);
         let (scale, low) = (self.build.f32(scale), self.build.f32(-1.0));
         self.each(&fields, |l, field| {

@@ -13,6 +13,8 @@
 //! | `place` | variables and pointers: load, store, element access |
 //! | `statement` | control flow and calls |
 //! | `effect` | barriers and atomics |
+//! | `subgroup` | operations of the subgroup |
+//! | `texture` | textures, as buffers |
 //! | `expression` | one arm per expression |
 //! | `arithmetic` | operators, matrices, conversions |
 //! | `math` | built-in functions |
@@ -28,6 +30,8 @@ mod layout;
 mod math;
 mod place;
 mod statement;
+mod subgroup;
+mod texture;
 mod usage;
 
 use std::collections::HashMap;
@@ -35,10 +39,11 @@ use std::rc::Rc;
 
 use naga::{AddressSpace, BuiltIn, Handle, ShaderStage, Span, StorageAccess, TypeInner};
 
-use super::ir::{Block, Buffer, BufferDecl, Builtin, Local, Memory, Program, Role, Ty, Value, Var};
+use super::ir::{Block, Buffer, BufferDecl, Builtin, Local, Memory, Program, Role, SUBGROUP, Ty, Value, Var};
 use build::Builder;
 use layout::Types;
 use place::{Place, Root};
+use texture::Texture;
 use usage::Usage;
 
 /// Statements, expressions and scalars that one entry point may become after inlining. A function that calls another
@@ -74,10 +79,11 @@ type Result<T> = std::result::Result<T, Unsupported>;
 /// Lowers the compute entry point of that name.
 ///
 /// `module` and `info` belong together and come from a validation with every check on. `Program::buffers` holds the storage
-/// and uniform buffers that the entry point uses, directly or in what it calls, in the order of their declaration.
+/// and uniform buffers and the textures that the entry point uses, directly or in what it calls, in the order of their
+/// declaration; a texture's size comes right behind its texels.
 ///
 /// # Errors
-/// [`Unsupported`] names the first construct that there is no operation for (overrides, textures, types of other than 32
+/// [`Unsupported`] names the first construct that there is no operation for (overrides, sampling, types of other than 32
 /// bits), or the limit that the program exceeds.
 pub(crate) fn lower(
     module: &naga::Module,
@@ -182,6 +188,8 @@ enum Meaning {
     Value(Vals),
     /// A pointer or reference.
     Place(Place),
+    /// A texture.
+    Texture(Texture),
 }
 
 /// One function while it is being inlined.
@@ -220,7 +228,8 @@ struct Lowerer<'m> {
     types: Types,
     usage: Rc<Usage>,
     build: Builder,
-    globals: Vec<Option<Root>>,
+    /// What each used global variable is: a place or a texture.
+    globals: Vec<Option<Meaning>>,
     constants: Vec<Option<Vals>>,
     /// Constant arrays that are indexed dynamically: written once, before everything else.
     tables: HashMap<Rc<[Value]>, Local>,
@@ -283,6 +292,24 @@ impl<'m> Lowerer<'m> {
                 values.extend(size.map(|n| self.build.constant(Ty::U32, n)));
                 return Ok(());
             }
+            naga::Binding::BuiltIn(BuiltIn::SubgroupSize) => {
+                values.push(self.build.u32(SUBGROUP as u32));
+                return Ok(());
+            }
+            naga::Binding::BuiltIn(BuiltIn::NumSubgroups) => {
+                let size = self.build.program.workgroup_size;
+                let all = size.iter().fold(1_u32, |product, &n| product.saturating_mul(n));
+                values.push(self.build.u32(all.div_ceil(SUBGROUP as u32)));
+                return Ok(());
+            }
+            naga::Binding::BuiltIn(BuiltIn::SubgroupId | BuiltIn::SubgroupInvocationId) => {
+                // Rows know of no subgroups.
+                self.together("a subgroup", Span::UNDEFINED)?;
+                let invocation = matches!(*binding, naga::Binding::BuiltIn(BuiltIn::SubgroupInvocationId));
+                let builtin = if invocation { Builtin::SubgroupInvocationId } else { Builtin::SubgroupId };
+                values.push(self.build.builtin(builtin));
+                return Ok(());
+            }
             ref other => {
                 return Err(Unsupported::new(
                     format!("the entry point parameter {other:?}"),
@@ -330,24 +357,37 @@ impl<'m> Lowerer<'m> {
                         let place = Place::new(root.clone());
                         self.store(&place, &self.module.types[global.ty].inner, &values, span)?;
                     }
-                    self.globals[handle.index()] = Some(root);
+                    self.globals[handle.index()] = Some(Meaning::Place(Place::new(root)));
                     continue;
                 }
                 AddressSpace::WorkGroup => {
                     let root = self.declare_shared(handle, &name)?;
-                    self.globals[handle.index()] = Some(root);
+                    self.globals[handle.index()] = Some(Meaning::Place(Place::new(root)));
+                    continue;
+                }
+                AddressSpace::Handle
+                    if !matches!(self.module.types[global.ty].inner, TypeInner::Sampler { .. }) =>
+                {
+                    let texture = self.declare_texture(handle)?;
+                    self.globals[handle.index()] = Some(Meaning::Texture(texture));
                     continue;
                 }
                 // Refused where they are touched, so that the error has a place.
                 _ => continue,
             };
             let binding = global.binding.as_ref().map_or((0, 0), |b| (b.group, b.binding));
-            let buffers = &mut self.build.program.buffers;
-            let buffer = Buffer(u32::try_from(buffers.len()).expect("naga's handles are 32 bits"));
-            buffers.push(BufferDecl { name, binding, writable, role: Role::Data });
-            self.globals[handle.index()] = Some(Root::Memory { memory: Memory::Buffer(buffer), host: true });
+            let buffer = self.buffer(BufferDecl { name, binding, writable, role: Role::Data });
+            let root = Root::Memory { memory: Memory::Buffer(buffer), host: true };
+            self.globals[handle.index()] = Some(Meaning::Place(Place::new(root)));
         }
         Ok(())
+    }
+
+    /// One more buffer.
+    fn buffer(&mut self, declaration: BufferDecl) -> Buffer {
+        let buffers = &mut self.build.program.buffers;
+        buffers.push(declaration);
+        Buffer(u32::try_from(buffers.len() - 1).expect("naga's handles are 32 bits"))
     }
 
     /// The value of a module-scope constant expression.

@@ -515,7 +515,9 @@ impl<'m> Lowerer<'m> {
     pub(super) fn place(&mut self, frame: &mut Frame<'m>, handle: Handle<Expression>) -> Result<Place> {
         match self.meaning(frame, handle)? {
             Meaning::Place(place) => Ok(place),
-            Meaning::Value(_) => Err(Unsupported::new("a pointer made from a value", frame.span(handle))),
+            Meaning::Value(_) | Meaning::Texture(_) => {
+                Err(Unsupported::new("a pointer made from a value", frame.span(handle)))
+            }
         }
     }
 }

@@ -155,11 +155,17 @@ impl<'m> Lowerer<'m> {
             Statement::WorkGroupUniformLoad { pointer, result } => {
                 self.uniform_load(frame, pointer, result, span)?;
             }
-            Statement::ImageStore { .. } => return unsupported("textureStore"),
+            Statement::ImageStore { image, coordinate, array_index, value } => {
+                self.image_store(frame, image, coordinate, array_index, value)?;
+            }
             Statement::ImageAtomic { .. } => return unsupported("an atomic operation on a texture"),
-            Statement::SubgroupBallot { .. }
-            | Statement::SubgroupGather { .. }
-            | Statement::SubgroupCollectiveOperation { .. } => return unsupported("a subgroup operation"),
+            Statement::SubgroupBallot { result, predicate } => self.ballot(frame, predicate, result, span)?,
+            Statement::SubgroupGather { mode, argument, result } => {
+                self.gather(frame, mode, argument, result, span)?;
+            }
+            Statement::SubgroupCollectiveOperation { op, collective_op, argument, result } => {
+                self.collective(frame, (op, collective_op), argument, result, span)?;
+            }
             Statement::RayQuery { .. } | Statement::RayPipelineFunction(_) => {
                 return unsupported("ray tracing");
             }

@@ -4,13 +4,19 @@ mod control;
 mod effects;
 mod limits;
 mod memory;
+mod shaders;
+mod subgroups;
+mod textures;
 mod values;
 
 use super::{Unsupported, lower, lower_alone};
+use crate::cancel::Watch;
 use crate::cpu::CpuLevel;
+use crate::spmd::grid::Grid;
 use crate::spmd::ir::Program;
-use crate::spmd::memory::BufferData;
-use crate::spmd::{block, oracle, passes};
+use crate::spmd::memory::{Bound, BufferData};
+use crate::spmd::oracle::{self, Fusion};
+use crate::spmd::{block, passes};
 
 /// What a store that never happened leaves behind.
 const POISON: u32 = 0xDEAD_BEEF;
@@ -46,6 +52,28 @@ fn run_buffers(source: &str, buffers: &mut [Vec<u32>], invocations: u32) {
     assert_eq!(buffers, second, "the passes change the result of\n{program}to that of\n{optimised}");
     let code = block::Code::compile(&optimised, CpuLevel::detected());
     code.run(&mut bind(&optimised, &mut third), invocations);
+    assert_eq!(buffers, third, "the block interpreter differs on\n{optimised}");
+}
+
+/// The same for whole workgroups.
+fn run_workgroups(source: &str, buffers: &mut [Vec<u32>], workgroups: [u32; 3]) {
+    let program = lowered(source).unwrap_or_else(|error| panic!("unsupported: {error:?}"));
+    let mut optimised = program.clone();
+    passes::optimise(&mut optimised);
+    let grid = Grid::whole(workgroups, program.workgroup_size).expect("a small grid");
+    let run = |program: &Program, buffers: &mut [Vec<u32>]| {
+        let done = oracle::run_grid(program, &mut bind(program, buffers), &grid, Fusion::Fused, 1 << 24);
+        assert!(done.is_ok(), "an invocation runs on and on:\n{program}");
+    };
+    let (mut second, mut third) = (buffers.to_vec(), buffers.to_vec());
+    run(&program, buffers);
+    run(&optimised, &mut second);
+    assert_eq!(buffers, second, "the passes change the result of\n{program}to that of\n{optimised}");
+    let code = block::Code::compile(&optimised, CpuLevel::detected());
+    let mut data = bind(&optimised, &mut third);
+    let bound = Bound::new(&mut data);
+    assert_eq!(code.run_pieces(&bound, &grid, 0..code.pieces(&grid), &Watch::NEVER), Ok(()));
+    drop(bound);
     assert_eq!(buffers, third, "the block interpreter differs on\n{optimised}");
 }
 

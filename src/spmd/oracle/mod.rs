@@ -26,12 +26,10 @@
 //!   these are all invocations, as WGSL wants; a barrier that only some of them reach is none for the others, and nobody
 //!   hangs.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "`forall check` is what runs shaders here"))]
 pub(crate) mod effect;
 pub(crate) mod eval;
 #[cfg_attr(not(test), expect(dead_code, reason = "`forall check` is what runs shaders here"))]
 mod interpreter;
-#[cfg_attr(not(test), expect(dead_code, reason = "`forall check` is what runs shaders here"))]
 mod invocation;
 #[cfg(test)]
 mod tests;

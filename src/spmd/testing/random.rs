@@ -1,11 +1,14 @@
 //! Random programs of the IR.
 
+mod effects;
+
 use crate::spmd::ir::{
     Binary, Block, Buffer, BufferDecl, Builtin, Label, Local, LocalDecl, Memory, Op, Order, Program, Role,
     Stmt, Ternary, Ty, Unary, Value, Var,
 };
 
 use super::OUT;
+pub(crate) use effects::TALLY;
 
 /// Makes a program out of bytes.
 pub(crate) struct Random<'a> {
@@ -20,6 +23,12 @@ pub(crate) struct Random<'a> {
     in_continuing: bool,
     depth: u32,
     statements: u32,
+    /// Whether it is a program of whole workgroups, with effects.
+    workgroups: bool,
+    /// Whether all invocations of the workgroup that have not ended are here together.
+    together: bool,
+    /// Values that are the same in all invocations of a workgroup.
+    alike: Vec<Value>,
 }
 
 /// About how many statements a program has at most.
@@ -36,9 +45,9 @@ impl Random<'_> {
             role: Role::Data,
         };
         let local = |name: &str| LocalDecl { name: name.into(), words: 3 };
-        let mut random = Random {
-            bytes: bytes.iter(),
-            program: Program {
+        Random::new(
+            bytes,
+            Program {
                 name: "random".into(),
                 workgroup_size: [64, 1, 1],
                 buffers: vec![
@@ -54,13 +63,30 @@ impl Random<'_> {
                 body: Vec::new(),
                 labels: 0,
             },
+        )
+        .finish()
+    }
+}
+
+impl<'a> Random<'a> {
+    fn new(bytes: &'a [u8], program: Program) -> Self {
+        Self {
+            bytes: bytes.iter(),
+            workgroups: program.order == Order::Workgroups,
+            program,
             visible: Vec::new(),
             vars: Vec::new(),
             around: Vec::new(),
             in_continuing: false,
             depth: 0,
             statements: 0,
-        };
+            together: true,
+            alike: Vec::new(),
+        }
+    }
+
+    fn finish(mut self) -> Program {
+        let random = &mut self;
         for at in 0..6 {
             let var = random.program.new_var(format!("v{at}"), TYPES[at % 4]);
             random.vars.push(var);
@@ -80,8 +106,11 @@ impl Random<'_> {
             let value = random.define(&mut body, ty, Op::Get(var));
             random.store_out(&mut body, value, at as u32);
         }
-        random.program.body = body;
-        random.program
+        if random.workgroups {
+            random.show_arrays(&mut body);
+        }
+        self.program.body = body;
+        self.program
     }
 
     fn byte(&mut self) -> u32 {
@@ -154,9 +183,26 @@ impl Random<'_> {
         block
     }
 
+    /// What `fill` makes, for a place where invocations go different ways if `apart`. Then no jump leaves it, if all came
+    /// there together: they shall be together again behind it.
+    fn apart(&mut self, apart: bool, fill: impl FnOnce(&mut Self)) {
+        if !(apart && self.workgroups && self.together) {
+            return fill(self);
+        }
+        self.together = false;
+        let around = std::mem::take(&mut self.around);
+        fill(self);
+        self.around = around;
+        self.together = true;
+    }
+
     /// One statement; whether it was a jump.
     fn statement(&mut self, block: &mut Block) -> bool {
         let deep = self.depth >= 5;
+        if self.workgroups && self.byte().is_multiple_of(5) {
+            self.effect_statement(block);
+            return false;
+        }
         match self.byte() % 32 {
             0..8 => {
                 let at = self.below(6);
@@ -183,18 +229,24 @@ impl Random<'_> {
                 block.push(Stmt::Store { memory: Memory::Local(Local(local)), index, value });
             }
             22..25 if !deep => {
-                let cond = self.condition(block);
-                let then = self.nested();
-                let otherwise = if self.chance(2) { Vec::new() } else { self.nested() };
-                block.push(Stmt::If { cond, then, otherwise });
+                let alike = self.workgroups && self.chance(3);
+                let cond = if alike { self.alike_condition(block) } else { self.condition(block) };
+                self.apart(!alike, |random| {
+                    let then = random.nested();
+                    let otherwise = if random.chance(2) { Vec::new() } else { random.nested() };
+                    block.push(Stmt::If { cond, then, otherwise });
+                });
             }
             25 | 26 if !deep => self.bounded_loop(block),
             27 if !deep => {
                 let label = self.program.new_label();
-                self.around.push((label, false));
-                let body = self.nested();
-                self.around.pop();
-                block.push(Stmt::Scope { label, body });
+                let apart = self.workgroups && self.chance(2);
+                self.apart(apart, |random| {
+                    random.around.push((label, false));
+                    let body = random.nested();
+                    random.around.pop();
+                    block.push(Stmt::Scope { label, body });
+                });
             }
             28 | 29 if !self.around.is_empty() => {
                 let at = self.below(self.around.len());
@@ -224,19 +276,29 @@ impl Random<'_> {
 
     /// A loop of at most four rounds, that counts in its body or in `continuing`.
     fn bounded_loop(&mut self, block: &mut Block) {
-        let label = self.program.new_label();
-        let counter = self.program.new_var(format!("count{}", label.0), Ty::U32);
         let visible = self.visible.len();
         let zero = self.define(block, Ty::U32, Op::Const(0));
-        let one = self.define(block, Ty::U32, Op::Const(1));
         let three = self.define(block, Ty::U32, Op::Const(3));
-        let bound = match self.byte() % 3 {
-            0 => three,
+        let (apart, bound) = match self.byte() % 3 {
+            0 => (false, three),
+            1 if self.workgroups => {
+                let any = self.alike(block);
+                (false, self.define(block, Ty::U32, Op::Binary(Binary::AndI, any, three)))
+            }
             _ => {
                 let any = self.any(block, Ty::U32);
-                self.define(block, Ty::U32, Op::Binary(Binary::AndI, any, three))
+                (true, self.define(block, Ty::U32, Op::Binary(Binary::AndI, any, three)))
             }
         };
+        self.apart(apart, |random| random.rounds(block, zero, bound));
+        self.visible.truncate(visible);
+    }
+
+    fn rounds(&mut self, block: &mut Block, zero: Value, bound: Value) {
+        let label = self.program.new_label();
+        let counter = self.program.new_var(format!("count{}", label.0), Ty::U32);
+        let one = self.define(block, Ty::U32, Op::Const(1));
+        let visible = self.visible.len();
         block.push(Stmt::Set { var: counter, value: zero, masked: true });
         let mut body = Vec::new();
         let mut continuing = Vec::new();
@@ -264,12 +326,14 @@ impl Random<'_> {
         self.in_continuing = outer_continuing;
         self.depth -= 1;
         block.push(Stmt::Loop { label, body, continuing, break_if });
-        self.visible.truncate(visible);
     }
 
     /// `counter >= bound`, then `counter += 1`.
     fn count(&mut self, block: &mut Block, counter: Var, one: Value, bound: Value) -> Value {
         let now = self.define(block, Ty::U32, Op::Get(counter));
+        if self.together {
+            self.alike.push(now);
+        }
         let done = self.define(block, Ty::Bool, Op::Binary(Binary::LeU, bound, now));
         let next = self.define(block, Ty::U32, Op::Binary(Binary::AddI, now, one));
         block.push(Stmt::Set { var: counter, value: next, masked: true });
@@ -394,7 +458,11 @@ impl Random<'_> {
 
     /// The index of one of the invocation's own words of output.
     fn own(&mut self, block: &mut Block, slot: u32) -> Value {
-        let id = self.define(block, Ty::U32, Op::Builtin(Builtin::GlobalId(0)));
+        let id = if self.workgroups {
+            self.number(block)
+        } else {
+            self.define(block, Ty::U32, Op::Builtin(Builtin::GlobalId(0)))
+        };
         let out = self.define(block, Ty::U32, Op::Const(OUT));
         let slot = self.define(block, Ty::U32, Op::Const(slot));
         let start = self.define(block, Ty::U32, Op::Binary(Binary::MulI, id, out));

@@ -17,12 +17,6 @@ fn names_what_it_refuses_and_where() {
     for (declarations, body, construct, text) in [
         (wide, "atomicMax(&a, 1lu);", "atomics of the type u64", "atomicMax"),
         ("override N: u32 = 3u;", "out[0] = N;", "override", "N"),
-        (
-            "@group(0) @binding(1) var t: texture_2d<f32>;",
-            "out[0] = textureDimensions(t).x;",
-            "a texture",
-            "textureDimensions",
-        ),
         ("", "let x = f64(gid.x); out[0] = u32(x);", "the type f64", "f64(gid.x)"),
         ("", "var x: i64; x = i64(gid.x);", "the type i64", "var x: i64"),
     ] {
