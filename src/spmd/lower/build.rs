@@ -15,6 +15,8 @@ pub(super) struct Builder {
     pub block: Block,
     /// Runs before everything else: constants, built-ins, tables.
     pub prologue: Block,
+    /// Whether floats are f16 now: what an operation gives is rounded to one.
+    pub half: bool,
     constants: HashMap<(Ty, u32), Value>,
     builtins: Vec<(Builtin, Value)>,
     /// By value.
@@ -57,6 +59,7 @@ impl Builder {
             },
             block: Block::new(),
             prologue: Block::new(),
+            half: false,
             constants: HashMap::new(),
             builtins: Vec::new(),
             known: Vec::new(),
@@ -196,7 +199,16 @@ impl Builder {
         }
         let value = self.value(ty, known);
         self.block.push(Stmt::Let(value, Op::Unary(op, a)));
-        value
+        use Unary::{AbsF, CeilF, F16ToF32, FloorF, FrexpFract, NegF, RoundF, TruncF};
+        let is_half = matches!(op, NegF | AbsF | FloorF | CeilF | TruncF | RoundF | FrexpFract | F16ToF32);
+        if self.half && ty == Ty::F32 && !is_half { self.rounded_to_half(value) } else { value }
+    }
+
+    /// The nearest f16. Sums, products, quotients and roots of f16s are as if rounded once: an f32 has more than twice the
+    /// digits (Figueroa, "When is double rounding innocuous?", 1995).
+    pub(super) fn rounded_to_half(&mut self, a: Value) -> Value {
+        let bits = self.unary_to(Ty::U32, Unary::F32ToF16, a);
+        self.unary_to(Ty::F32, Unary::F16ToF32, bits)
     }
 
     /// A one-operand operation whose result has the operand's type.
@@ -234,7 +246,8 @@ impl Builder {
         };
         let value = self.value(ty, Known { bound, kind });
         self.block.push(Stmt::Let(value, Op::Binary(op, a, b)));
-        value
+        let is_half = matches!(op, Binary::MinF | Binary::MaxF | Binary::RemF);
+        if self.half && ty == Ty::F32 && !is_half { self.rounded_to_half(value) } else { value }
     }
 
     /// Index arithmetic that a constant decides.
@@ -269,7 +282,7 @@ impl Builder {
         let kind = combined(combined(x.kind, y.kind), self.known[a.index()].kind);
         let value = self.value(self.program.value(b).ty, Known { bound, kind });
         self.block.push(Stmt::Let(value, Op::Ternary(op, a, b, c)));
-        value
+        if self.half && op == Ternary::Fma { self.rounded_to_half(value) } else { value }
     }
 
     pub(super) fn select(&mut self, condition: Value, accept: Value, reject: Value) -> Value {

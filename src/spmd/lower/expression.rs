@@ -3,6 +3,7 @@
 use naga::{Expression, Handle, Literal, Span, TypeInner};
 
 use super::super::ir::{Binary, Op, Ty, Unary, Value};
+use super::layout::{Layout, is_half};
 use super::usage::{Pointee, pointee};
 use super::{Frame, Lowerer, Meaning, Result, Unsupported, Vals};
 use crate::spmd::ir::Memory;
@@ -22,12 +23,12 @@ impl<'m> Lowerer<'m> {
         &mut self,
         frame: &mut Frame<'m>,
         handle: Handle<Expression>,
-        meaning: Meaning,
+        mut meaning: Meaning,
     ) -> Result<()> {
         if let Some(at) = frame.carried.iter().position(|(h, _)| *h == handle) {
-            let values: Vals = match &meaning {
+            let values: Vals = match &mut meaning {
                 Meaning::Value(values) => values.clone(),
-                Meaning::Place(place) => place.index.into_iter().collect(),
+                Meaning::Place(place) => place.moving().into_iter().flatten().map(|part| *part).collect(),
                 Meaning::Texture(_) => Vec::new().into(),
             };
             self.spend(values.len(), frame.span(handle))?;
@@ -60,7 +61,14 @@ impl<'m> Lowerer<'m> {
     ) {
         match &mut frame.meanings[handle.index()] {
             Some(Meaning::Value(old)) => *old = values.clone(),
-            Some(Meaning::Place(place)) => place.index = values.first().copied(),
+            Some(Meaning::Place(place)) => {
+                place
+                    .moving()
+                    .into_iter()
+                    .flatten()
+                    .zip(values.iter())
+                    .for_each(|(part, value)| *part = *value);
+            }
             Some(Meaning::Texture(_)) | None => {}
         }
     }
@@ -149,7 +157,8 @@ impl<'m> Lowerer<'m> {
                 let values = self.values(frame, base)?;
                 let size = self.types.leaves(self.inner(frame, handle)) as usize;
                 let from =
-                    self.types.offset(self.inner(frame, base), index, false).unwrap_or(u32::MAX) as usize;
+                    self.types.offset(self.inner(frame, base), index, Layout::Packed).unwrap_or(u32::MAX)
+                        as usize;
                 let part = from.checked_add(size).and_then(|to| values.get(from..to));
                 let part = part.ok_or_else(|| Unsupported::new("an element past the end", span))?;
                 self.spend(size, span)?;
@@ -191,7 +200,10 @@ impl<'m> Lowerer<'m> {
             Expression::Binary { op, left, right } => {
                 let types = (self.inner(frame, left), self.inner(frame, right));
                 let (left, right) = (self.values(frame, left)?, self.values(frame, right)?);
-                self.binary(op, types, &left, &right, span)?
+                self.build.half = is_half(types.0);
+                let result = self.binary(op, types, &left, &right, span);
+                self.build.half = false;
+                result?
             }
             Expression::Select { condition, accept, reject } => {
                 let condition = self.values(frame, condition)?;
@@ -215,25 +227,30 @@ impl<'m> Lowerer<'m> {
                 for argument in [arg1, arg2, arg3].into_iter().flatten() {
                     arguments.push(self.values(frame, argument)?);
                 }
-                self.math(fun, inner, &arguments, span)?
+                self.build.half = is_half(inner);
+                let result = self.math(fun, inner, &arguments, span);
+                self.build.half = false;
+                result?
             }
             Expression::As { expr, kind, convert } => {
                 let values = self.values(frame, expr)?;
                 self.spend(values.len(), span)?;
-                let converted: Result<Vec<Value>> =
-                    values.iter().map(|&value| self.convert(value, kind, convert, span)).collect();
+                let half = is_half(self.inner(frame, expr));
+                if half && convert.is_none() && kind != naga::ScalarKind::Float {
+                    return Err(Unsupported::new("a bitcast of f16", span));
+                }
+                let convert_one = |&value| {
+                    let value = self.convert(value, kind, convert, span)?;
+                    let narrows = convert == Some(2) && kind == naga::ScalarKind::Float && !half;
+                    Ok(if narrows { self.build.rounded_to_half(value) } else { value })
+                };
+                let converted: Result<Vec<Value>> = values.iter().map(convert_one).collect();
                 converted?.into()
             }
             Expression::ArrayLength(pointer) => {
                 let place = self.place(frame, pointer)?;
                 let inner = self.pointee(frame, pointer)?;
-                let (Root::Memory { memory: Memory::Buffer(buffer), .. }, Some(elements)) =
-                    (&place.root, self.types.elements(inner.inner(), true))
-                else {
-                    return Err(Unsupported::new("arrayLength of what is no buffer", span));
-                };
-                let op = Op::Length { buffer: *buffer, offset: place.offset, stride: elements.stride };
-                self.build.push(Ty::U32, op).into()
+                self.array_length(&place, inner.inner(), span)?.into()
             }
             Expression::CallResult(_) => {
                 return Err(Unsupported::new("the result of a call before the call", span));
@@ -269,11 +286,11 @@ impl<'m> Lowerer<'m> {
     pub(super) fn literal(&mut self, literal: Literal, span: Span) -> Result<Value> {
         Ok(match literal {
             Literal::F32(number) => self.build.f32(number),
+            Literal::F16(number) => self.build.f32(number.to_f32()),
             Literal::U32(number) => self.build.u32(number),
             Literal::I32(number) => self.build.constant(Ty::I32, number.cast_unsigned()),
             Literal::Bool(truth) => self.build.constant(Ty::Bool, truth.into()),
             Literal::F64(_)
-            | Literal::F16(_)
             | Literal::U16(_)
             | Literal::I16(_)
             | Literal::U64(_)
@@ -286,12 +303,34 @@ impl<'m> Lowerer<'m> {
         })
     }
 
+    fn array_length(&mut self, place: &Place, inner: &TypeInner, span: Span) -> Result<Value> {
+        let (&Root::Memory { memory: Memory::Buffer(buffer), layout }, Some(elements)) =
+            (&place.root, self.types.elements(inner, place.layout()))
+        else {
+            return Err(Unsupported::new("arrayLength of what is no buffer", span));
+        };
+        let (offset, stride) = (place.offset, elements.stride);
+        if layout != Layout::Halves {
+            return Ok(self.build.push(Ty::U32, Op::Length { buffer, offset, stride }));
+        }
+        if stride % 2 == 0 {
+            let op = Op::Length { buffer, offset: offset / 2, stride: stride / 2 };
+            return Ok(self.build.push(Ty::U32, op));
+        }
+        // f16 by f16: two in each word, the first of which may belong to what comes before the array.
+        let words = self.build.push(Ty::U32, Op::Length { buffer, offset: offset / 2, stride: 1 });
+        let (two, taken) = (self.build.u32(2), self.build.u32(offset % 2));
+        let halves = self.build.binary(Binary::MulI, words, two);
+        let halves = self.build.binary(Binary::MaxU, halves, taken);
+        Ok(self.build.binary(Binary::SubI, halves, taken))
+    }
+
     /// Zeros of a type.
     pub(super) fn zero(&mut self, inner: &TypeInner, span: Span) -> Result<Vals> {
         self.spend(self.types.leaves(inner) as usize, span)?;
-        let scalars = self.types.scalars(self.module, inner, false);
+        let scalars = self.types.scalars(self.module, inner, Layout::Packed);
         let scalars = scalars.map_err(|construct| Unsupported::new(construct, span))?;
-        Ok(scalars.into_iter().map(|(_, ty)| self.build.zero(ty)).collect())
+        Ok(scalars.into_iter().map(|slot| self.build.zero(slot.ty)).collect())
     }
 
     fn relational(&mut self, fun: naga::RelationalFunction, values: &[Value]) -> Vals {

@@ -41,7 +41,7 @@ use naga::{AddressSpace, BuiltIn, Handle, ShaderStage, Span, StorageAccess, Type
 
 use super::ir::{Block, Buffer, BufferDecl, Builtin, Local, Memory, Program, Role, SUBGROUP, Ty, Value, Var};
 use build::Builder;
-use layout::Types;
+use layout::{Layout, Types};
 use place::{Place, Root};
 use texture::Texture;
 use usage::Usage;
@@ -83,8 +83,8 @@ type Result<T> = std::result::Result<T, Unsupported>;
 /// declaration; a texture's size comes right behind its texels.
 ///
 /// # Errors
-/// [`Unsupported`] names the first construct that there is no operation for (overrides, sampling, types of other than 32
-/// bits), or the limit that the program exceeds.
+/// [`Unsupported`] names the first construct that there is no operation for (overrides, sampling, i64, f64 and their like
+///), or the limit that the program exceeds.
 pub(crate) fn lower(
     module: &naga::Module,
     info: &naga::valid::ModuleInfo,
@@ -333,7 +333,7 @@ impl<'m> Lowerer<'m> {
             return Err(Unsupported::new(format!("more than {limit} bytes of workgroup memory"), span));
         }
         let memory = Memory::Shared(self.build.shared(name, words));
-        Ok(Root::Memory { memory, host: false })
+        Ok(Root::Memory { memory, layout: Layout::Packed })
     }
 
     /// Gives the used buffers and arrays of the workgroup their numbers, and the used private variables their homes and
@@ -377,7 +377,8 @@ impl<'m> Lowerer<'m> {
             };
             let binding = global.binding.as_ref().map_or((0, 0), |b| (b.group, b.binding));
             let buffer = self.buffer(BufferDecl { name, binding, writable, role: Role::Data });
-            let root = Root::Memory { memory: Memory::Buffer(buffer), host: true };
+            let root =
+                Root::Memory { memory: Memory::Buffer(buffer), layout: self.types.in_buffer(global.ty) };
             self.globals[handle.index()] = Some(Meaning::Place(Place::new(root)));
         }
         Ok(())

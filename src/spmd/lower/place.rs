@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use naga::{Expression, Handle, Span, Type, TypeInner};
 
-use super::super::ir::{Binary, Local, Memory, Op, Stmt, Ty, Value, Var};
-use super::layout::Elements;
+use super::super::ir::{AtomicOp, Binary, Effect, Local, Memory, Op, Stmt, Ty, Unary, Value, Var};
+use super::layout::{Elements, Layout, Slot};
 use super::usage::{CHOICE, Part};
 use super::{Frame, Lowerer, Meaning, Result, Unsupported, Vals};
 
@@ -18,8 +18,8 @@ const UNROLLED_ZEROS: u32 = 32;
 /// Where a variable lives.
 #[derive(Clone, Debug)]
 pub(super) enum Root {
-    /// A buffer (`host`: with WGSL's layout), an array of the workgroup or a per-invocation one (packed).
-    Memory { memory: Memory, host: bool },
+    /// A buffer, an array of the workgroup or a per-invocation one.
+    Memory { memory: Memory, layout: Layout },
     /// Scalar by scalar.
     Leaves(Rc<[Leaf]>),
 }
@@ -31,13 +31,15 @@ pub(super) enum Leaf {
     Word(Local, u32),
 }
 
-/// What a pointer means: a root and how far into it, in words of the root's layout.
+/// What a pointer means: a root and how far into it, by the count of the root's layout.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub root: Root,
     pub offset: u32,
-    /// Added to `offset`.
+    /// Words to add to it; with a root of leaves, leaves.
     pub index: Option<Value>,
+    /// Half-words to add to that: where f16s are indexed one by one. Apart, so that all else is found without shifts.
+    half: Option<Value>,
     /// With an `index` into leaves: the few leaves that it chooses from.
     range: (u32, u32),
     /// All of the root, so that past its end there is nothing.
@@ -46,11 +48,19 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new(root: Root) -> Self {
-        Self { root, offset: 0, index: None, range: (0, 0), whole: true }
+        Self { root, offset: 0, index: None, half: None, range: (0, 0), whole: true }
     }
 
-    fn host(&self) -> bool {
-        matches!(self.root, Root::Memory { host: true, .. })
+    /// What is known at run time only.
+    pub(super) fn moving(&mut self) -> [Option<&mut Value>; 2] {
+        [self.index.as_mut(), self.half.as_mut()]
+    }
+
+    pub(super) fn layout(&self) -> Layout {
+        match self.root {
+            Root::Memory { layout, .. } => layout,
+            Root::Leaves(_) => Layout::Packed,
+        }
     }
 }
 
@@ -102,10 +112,10 @@ impl<'m> Lowerer<'m> {
         if leaves > MAX_VARS || parts.iter().any(everything) {
             let local = self.local(name, leaves.max(1), span)?;
             owned.push(local);
-            return Ok(Root::Memory { memory: Memory::Local(local), host: false });
+            return Ok(Root::Memory { memory: Memory::Local(local), layout: Layout::Packed });
         }
         self.spend(leaves as usize, span)?;
-        let scalars = self.scalars(inner, false, span)?;
+        let scalars = self.scalars(inner, Layout::Packed, span)?;
         let mut homes: Vec<Option<Leaf>> = vec![None; leaves as usize];
         let mut parts = parts.to_vec();
         parts.sort_unstable_by_key(|&(from, to)| (from, std::cmp::Reverse(to)));
@@ -122,8 +132,8 @@ impl<'m> Lowerer<'m> {
         }
         let mut names = Vec::with_capacity(leaves as usize);
         self.name_leaves(inner, &mut name.to_owned(), &mut names);
-        let leaves = homes.into_iter().zip(scalars).zip(names).map(|((home, (_, ty)), name)| {
-            home.unwrap_or_else(|| Leaf::Var(self.build.program.new_var(name, ty)))
+        let leaves = homes.into_iter().zip(scalars).zip(names).map(|((home, slot), name)| {
+            home.unwrap_or_else(|| Leaf::Var(self.build.program.new_var(name, slot.ty)))
         });
         Ok(Root::Leaves(leaves.collect()))
     }
@@ -208,16 +218,16 @@ impl<'m> Lowerer<'m> {
         self.build.block.push(Stmt::Loop { label, body, continuing, break_if: Some(done) });
     }
 
-    /// The words and lane types of a type's scalars.
-    fn scalars(&self, inner: &TypeInner, host: bool, span: Span) -> Result<Vec<(u32, Ty)>> {
-        self.types.scalars(self.module, inner, host).map_err(|construct| Unsupported::new(construct, span))
+    /// A type's scalars.
+    fn scalars(&self, inner: &TypeInner, layout: Layout, span: Span) -> Result<Vec<Slot>> {
+        self.types.scalars(self.module, inner, layout).map_err(|construct| Unsupported::new(construct, span))
     }
 
     /// A member, or an element by a constant.
     pub(super) fn step(&self, place: &Place, inner: &TypeInner, index: u32, span: Span) -> Result<Place> {
         let offset = self
             .types
-            .offset(inner, index, place.host())
+            .offset(inner, index, place.layout())
             .and_then(|offset| place.offset.checked_add(offset))
             .ok_or_else(|| Unsupported::new("an element past the 32-bit range", span))?;
         Ok(Place { offset, whole: false, ..place.clone() })
@@ -235,20 +245,20 @@ impl<'m> Lowerer<'m> {
         index: Value,
         span: Span,
     ) -> Result<Place> {
-        let Some(Elements { stride, count }) = self.types.elements(inner, place.host()) else {
+        let Some(Elements { stride, count }) = self.types.elements(inner, place.layout()) else {
             return Err(Unsupported::new(format!("indexing {inner:?}"), span));
         };
         if let Some(n) = self.build.known_constant(index).filter(|&n| count.is_some_and(|count| n < count)) {
             return self.step(place, inner, n, span);
         }
-        let index = self.build.unary_to(Ty::U32, super::super::ir::Unary::Bitcast, index);
+        let index = self.build.unary_to(Ty::U32, Unary::Bitcast, index);
         let mut next = Place { whole: false, ..place.clone() };
         let mut whole = place.whole;
         if let Root::Leaves(leaves) = &place.root {
             let size = self.types.leaves(inner);
             match leaves[place.offset as usize] {
                 Leaf::Word(local, word) if place.index.is_none() => {
-                    next.root = Root::Memory { memory: Memory::Local(local), host: false };
+                    next.root = Root::Memory { memory: Memory::Local(local), layout: Layout::Packed };
                     next.offset = word;
                     whole = self.build.program.locals[local.index()].words == size;
                 }
@@ -262,12 +272,18 @@ impl<'m> Lowerer<'m> {
                 }
             }
         }
+        // Two half-words are a word; a single one is kept apart.
+        let (stride, offset, apart) = match next.layout() {
+            Layout::Halves if stride % 2 == 0 => (stride / 2, next.offset / 2, false),
+            Layout::Halves => (stride, next.offset, true),
+            Layout::Packed | Layout::Words => (stride, next.offset, false),
+        };
         let index = if matches!(next.root, Root::Leaves(_)) {
             index
         } else {
             let limit = match count {
                 Some(count) if !whole => count - 1,
-                _ => (u32::MAX - next.offset - (stride - 1)) / stride,
+                _ => (u32::MAX - offset - (stride - 1)) / stride,
             };
             if self.build.bound(index) <= limit || self.build.follows_invocation(index) {
                 index
@@ -278,16 +294,87 @@ impl<'m> Lowerer<'m> {
         };
         let stride = self.build.u32(stride);
         let scaled = self.build.binary(Binary::MulI, index, stride);
-        next.index = Some(match place.index {
+        let part = if apart { &mut next.half } else { &mut next.index };
+        *part = Some(match *part {
             Some(outer) => self.build.binary(Binary::AddI, outer, scaled),
             None => scaled,
         });
         Ok(next)
     }
 
+    /// Whether a scalar is the upper half of its word; `None` where that is known at run time only.
+    fn is_upper(place: &Place, at: u32) -> Option<bool> {
+        place.half.is_none().then_some(place.offset.wrapping_add(at) % 2 == 1)
+    }
+
+    /// The word of an f16, and the bit that it starts at.
+    fn half_word(&mut self, place: &Place, at: u32) -> (Value, Value) {
+        let (two, sixteen) = (self.build.u32(2), self.build.u32(16));
+        let Some(half) = place.half else {
+            let shift = if Self::is_upper(place, at) == Some(true) { sixteen } else { self.build.u32(0) };
+            return (self.word(place, at), shift);
+        };
+        let offset = self.build.u32(place.offset.wrapping_add(at));
+        let half = self.build.binary(Binary::AddI, half, offset);
+        let word = self.build.binary(Binary::DivU, half, two);
+        let word = match place.index {
+            Some(index) => self.build.binary(Binary::AddI, index, word),
+            None => word,
+        };
+        let odd = self.build.binary(Binary::RemU, half, two);
+        (word, self.build.binary(Binary::MulI, odd, sixteen))
+    }
+
+    fn load_half(
+        &mut self,
+        place: &Place,
+        memory: Memory,
+        at: u32,
+        last: &mut Option<(u32, Value)>,
+    ) -> Value {
+        let (index, shift) = self.half_word(place, at);
+        // The other half is in the same word, if nothing is in between.
+        let number = place.offset.wrapping_add(at) / 2;
+        let word = match *last {
+            Some((same, word)) if same == number && place.half.is_none() => word,
+            _ => self.build.load(Ty::U32, memory, index),
+        };
+        *last = Some((number, word));
+        let bits = if self.build.known_constant(shift) == Some(0) {
+            word
+        } else {
+            self.build.binary(Binary::ShrU, word, shift)
+        };
+        self.build.unary_to(Ty::F32, Unary::F16ToF32, bits)
+    }
+
+    /// Stores one half of a word without touching the other, which may be another invocation's.
+    fn store_half(&mut self, place: &Place, memory: Memory, at: u32, value: Value) {
+        let (index, shift) = self.half_word(place, at);
+        let bits = self.build.unary_to(Ty::U32, Unary::F32ToF16, value);
+        let ones = self.build.u32(0xffff);
+        let mask = self.build.binary(Binary::ShlI, ones, shift);
+        let others = self.build.unary(Unary::NotI, mask);
+        let bits = self.build.binary(Binary::ShlI, bits, shift);
+        self.build.effect(None, Effect::Atomic { op: AtomicOp::And, memory, index, value: others });
+        self.build.effect(None, Effect::Atomic { op: AtomicOp::Or, memory, index, value: bits });
+    }
+
+    /// Stores both halves of a word.
+    fn store_halves(&mut self, place: &Place, memory: Memory, at: u32, low: Value, high: Value) {
+        let index = self.word(place, at);
+        let sixteen = self.build.u32(16);
+        let low = self.build.unary_to(Ty::U32, Unary::F32ToF16, low);
+        let high = self.build.unary_to(Ty::U32, Unary::F32ToF16, high);
+        let high = self.build.binary(Binary::ShlI, high, sixteen);
+        let value = self.build.binary(Binary::OrI, low, high);
+        self.build.block.push(Stmt::Store { memory, index, value });
+    }
+
     /// The word that a scalar of a place is at.
     pub(super) fn word(&mut self, place: &Place, at: u32) -> Value {
-        let offset = self.build.u32(place.offset.wrapping_add(at));
+        let units = place.offset.wrapping_add(at);
+        let offset = self.build.u32(if place.layout() == Layout::Halves { units / 2 } else { units });
         match place.index {
             Some(index) => self.build.binary(Binary::AddI, index, offset),
             None => offset,
@@ -325,10 +412,12 @@ impl<'m> Lowerer<'m> {
             return self.atomic_load(place, scalar, span);
         }
         self.spend(self.types.leaves(inner) as usize, span)?;
-        let scalars = self.scalars(inner, place.host(), span)?;
+        let scalars = self.scalars(inner, place.layout(), span)?;
         let mut values = Vec::with_capacity(scalars.len());
-        for (at, ty) in scalars {
+        let mut last = None;
+        for Slot { at, ty, half } in scalars {
             let value = match &place.root {
+                Root::Memory { memory, .. } if half => self.load_half(place, *memory, at, &mut last),
                 Root::Memory { memory, .. } => {
                     let index = self.word(place, at);
                     self.load_word(*memory, index, ty)
@@ -374,9 +463,17 @@ impl<'m> Lowerer<'m> {
             return self.atomic_store(place, scalar, values[0], span);
         }
         self.spend(values.len(), span)?;
-        let scalars = self.scalars(inner, place.host(), span)?;
-        for ((at, ty), &value) in scalars.into_iter().zip(values) {
+        let scalars = self.scalars(inner, place.layout(), span)?;
+        let mut scalars = scalars.into_iter().zip(values).peekable();
+        while let Some((Slot { at, ty, half }, &value)) = scalars.next() {
             match &place.root {
+                Root::Memory { memory, .. } if half => {
+                    let lower = Self::is_upper(place, at) == Some(false);
+                    match scalars.next_if(|(next, _)| lower && next.half && next.at == at + 1) {
+                        Some((_, &upper)) => self.store_halves(place, *memory, at, value, upper),
+                        None => self.store_half(place, *memory, at, value),
+                    }
+                }
                 Root::Memory { memory, .. } => {
                     let index = self.word(place, at);
                     self.store_word(*memory, index, value);
@@ -453,13 +550,13 @@ impl<'m> Lowerer<'m> {
     ) -> Result<Vals> {
         let span = frame.span(base);
         let values = self.values(frame, base)?;
-        let count = self.types.elements(inner, false).and_then(|e| e.count);
+        let count = self.types.elements(inner, Layout::Packed).and_then(|e| e.count);
         let size = self.types.leaves(element) as usize;
         if let Some(n) = self.build.known_constant(index).filter(|&n| count.is_some_and(|count| n < count)) {
             return Ok(values[n as usize * size..][..size].iter().copied().collect());
         }
         if super::usage::chooses(count, self.types.leaves(inner)) {
-            let index = self.build.unary_to(Ty::U32, super::super::ir::Unary::Bitcast, index);
+            let index = self.build.unary_to(Ty::U32, Unary::Bitcast, index);
             let mut elements = values.chunks_exact(size).enumerate().rev();
             let Some((_, last)) = elements.next() else {
                 return Err(Unsupported::new("indexing an empty value", span));
@@ -481,7 +578,7 @@ impl<'m> Lowerer<'m> {
                 frame.spilled.pop().expect("spill has just added it").1
             }
         };
-        let place = Place::new(Root::Memory { memory: Memory::Local(local), host: false });
+        let place = Place::new(Root::Memory { memory: Memory::Local(local), layout: Layout::Packed });
         let place = self.element(&place, inner, index, span)?;
         self.load(&place, element, span)
     }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use naga::{Block, Expression, Handle, Span, Statement, SwitchCase, SwitchValue};
 
 use super::super::ir::{self, Binary, Label, Stmt, Ty, Value};
+use super::layout::Layout;
 use super::{Exit, Frame, Lowerer, Meaning, Result, Unsupported, Vals, effect};
 
 /// Past so many levels, what follows an early return is no longer nested into an `else`.
@@ -213,10 +214,10 @@ impl<'m> Lowerer<'m> {
             if let Some(returned) = &function.result {
                 let inner = &self.module.types[returned.ty].inner;
                 self.spend(self.types.leaves(inner) as usize, span)?;
-                let scalars = self.types.scalars(self.module, inner, false);
+                let scalars = self.types.scalars(self.module, inner, Layout::Packed);
                 let name = function.name.as_deref().unwrap_or_default();
-                for (_, ty) in scalars.map_err(|construct| Unsupported::new(construct, span))? {
-                    result.push(self.build.program.new_var(format!("{name}()"), ty));
+                for slot in scalars.map_err(|construct| Unsupported::new(construct, span))? {
+                    result.push(self.build.program.new_var(format!("{name}()"), slot.ty));
                 }
             }
             Exit::Scope { result, label: self.build.program.new_label(), used: false }

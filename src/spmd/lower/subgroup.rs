@@ -36,6 +36,7 @@ impl<'m> Lowerer<'m> {
         span: Span,
     ) -> Result<()> {
         self.together(NAME, span)?;
+        let half = super::layout::is_half(self.inner(frame, argument));
         let mut results = Vec::new();
         for &value in self.values(frame, argument)?.iter() {
             let ty = self.build.ty(value);
@@ -47,7 +48,8 @@ impl<'m> Lowerer<'m> {
                 CollectiveOperation::InclusiveScan => Effect::InclusiveScan { op, value },
                 CollectiveOperation::ExclusiveScan => Effect::ExclusiveScan { op, value },
             };
-            results.push(self.build.effect_of(ty, effect));
+            let value = self.build.effect_of(ty, effect);
+            results.push(if half { self.build.rounded_to_half(value) } else { value });
         }
         self.define(frame, result, Meaning::Value(results.into()))
     }

@@ -2,6 +2,7 @@
 
 mod control;
 mod effects;
+mod halves;
 mod limits;
 mod memory;
 mod shaders;

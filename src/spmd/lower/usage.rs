@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use naga::{AddressSpace, Expression, GlobalVariable, Handle, LocalVariable, Statement, TypeInner};
 
-use super::layout::Types;
+use super::layout::{Layout, Types};
 
 /// A dynamically indexed composite of up to so many scalars stays in variables: a chain of selects is cheaper than memory.
 pub(super) const CHOICE: u32 = 4;
@@ -150,7 +150,7 @@ impl Usage {
                 &vector
             }
         };
-        let elements = types.elements(inner, false);
+        let elements = types.elements(inner, Layout::Packed);
         let constant = index.filter(|&n| elements.and_then(|e| e.count).is_none_or(|count| n < count));
         if !pointer {
             if constant.is_none() && !chooses(elements.and_then(|e| e.count), types.leaves(inner)) {
@@ -163,7 +163,7 @@ impl Usage {
             return Some(reach);
         }
         if let Some(n) = constant {
-            let offset = types.offset(inner, n, false)?;
+            let offset = types.offset(inner, n, Layout::Packed)?;
             return Some(Reach { offset: reach.offset.saturating_add(offset), ..reach });
         }
         let leaves = types.leaves(inner);
