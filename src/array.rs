@@ -118,14 +118,6 @@ impl<T: Pod> Array<T> {
         state.to_host(self.0.len)?;
         Ok(change(state.host_mut()))
     }
-
-    /// The array as a launch holds it.
-    pub(crate) fn resident(&self) -> Arc<dyn Resident>
-    where
-        T: Send + Sync,
-    {
-        Arc::clone(&self.0) as Arc<dyn Resident>
-    }
 }
 
 impl<T: Pod> From<Vec<T>> for Array<T> {
@@ -180,6 +172,18 @@ impl<T> std::ops::Deref for Snapshot<T> {
 impl<T: fmt::Debug> fmt::Debug for Snapshot<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&**self).finish()
+    }
+}
+
+/// A handle of an array of whatever type.
+pub(crate) trait Handle: fmt::Debug {
+    /// The array.
+    fn shared(&self) -> Arc<dyn Resident>;
+}
+
+impl<T: Pod + Send + Sync> Handle for Array<T> {
+    fn shared(&self) -> Arc<dyn Resident> {
+        Arc::clone(&self.0) as Arc<dyn Resident>
     }
 }
 
@@ -380,8 +384,8 @@ mod tests {
         assert_eq!(before[..], [1, 2, 3]);
         assert_eq!(array.to_vec().unwrap(), [1, 20, 3]);
         assert_eq!((array.len(), array.is_empty(), Array::<f32>::zeros(0).is_empty()), (3, false, true));
-        assert_eq!(array.resident().key(), other.resident().key());
-        assert_ne!(array.resident().key(), Array::from([1_u32, 2, 3]).resident().key());
+        assert_eq!(array.shared().key(), other.shared().key());
+        assert_ne!(array.shared().key(), Array::from([1_u32, 2, 3]).shared().key());
     }
 
     #[test]
@@ -397,7 +401,7 @@ mod tests {
     #[test]
     fn what_the_device_has_written_is_fetched_once_it_is_read() {
         let array = Array::<u32>::zeros(2);
-        let resident = array.resident();
+        let resident = array.shared();
         assert!(resident.hold().is_untouched() && !resident.is_stale());
         resident.hold().keep(device(&[8, 9]), true);
         assert!(!resident.hold().is_untouched() && resident.on_device() && resident.is_stale());
@@ -415,10 +419,10 @@ mod tests {
     #[test]
     fn a_lost_device_is_an_error_and_no_zeros() {
         let array = Array::from([1_u32]);
-        array.resident().hold().keep(Arc::new(Device(None)), true);
+        array.shared().hold().keep(Arc::new(Device(None)), true);
         assert!(array.read().is_err() && array.to_vec().is_err());
-        assert!(array.write(|_| ()).is_err() && array.resident().hold().host_mut().is_err());
-        assert!(array.resident().snapshot().is_err());
+        assert!(array.write(|_| ()).is_err() && array.shared().hold().host_mut().is_err());
+        assert!(array.shared().snapshot().is_err());
     }
 
     #[test]

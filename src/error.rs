@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::backend::Backend;
+use crate::cancel::Stopped;
 
 /// Why a loop was not run. After an error the caller's arrays hold what they held before the call.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -195,7 +196,7 @@ pub enum Error {
         expected: String,
     },
 
-    /// A call binds something to a variable that the shader does not have.
+    /// A call names a variable, or a struct, that the shader does not have.
     #[error("{kernel}: there is no variable {name}; {hint}the shader has: {names}")]
     UnknownBinding {
         /// The kernel's name.
@@ -332,6 +333,27 @@ pub enum Error {
         /// What it may hold.
         expected: &'static str,
     },
+}
+
+impl Error {
+    /// A call that its watch has stopped. The limit is filled in by whoever knows it, see [`Error::with_limit`].
+    #[cold]
+    pub(crate) fn stopped(kernel: &str, why: Stopped) -> Self {
+        let kernel = kernel.to_owned();
+        match why {
+            Stopped::Cancelled => Self::Cancelled { kernel },
+            Stopped::Late => Self::TimeLimit { kernel, limit: Duration::ZERO },
+        }
+    }
+
+    /// The same with the time limit that was in force.
+    #[cold]
+    pub(crate) fn with_limit(self, limit: Option<Duration>) -> Self {
+        match (self, limit) {
+            (Self::TimeLimit { kernel, .. }, Some(limit)) => Self::TimeLimit { kernel, limit },
+            (error, _) => error,
+        }
+    }
 }
 
 /// `Result` with this crate's [`Error`].

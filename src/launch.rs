@@ -6,12 +6,14 @@
 
 use smallvec::SmallVec;
 
+use crate::cancel::Watch;
 use crate::element::{Element, ElementType};
 use crate::error::{Error, Result};
 use crate::kernel::{Field, Param, Signature, Takes};
 use crate::part::{Input, Inputs, Output, Outputs, Part};
 
 mod args;
+mod arrays;
 mod bindings;
 mod fit;
 mod grid;
@@ -21,6 +23,7 @@ mod tests;
 
 use args::Value as ArgValue;
 pub use args::{Arg, Args, IntoArg, IntoArgs, IntoOutput, IntoOutputs, OutputArg, OutputArgs};
+pub(crate) use arrays::with_arrays;
 pub(crate) use bindings::Data;
 pub use bindings::{BindingData, Bindings, IntoBinding, IntoBindings, Place, Texture, Value};
 pub use grid::{Grid, IntoExtent};
@@ -44,7 +47,7 @@ pub(crate) fn check<'a, 'i: 'a, 'o: 'a>(
         checked.push(input(kernel, param, arg)?);
     }
     let mut checked_outputs = Outputs::new();
-    for (field, OutputArg { data, ty }) in signature.outputs.iter().zip(outputs) {
+    for (field, OutputArg { data, ty, .. }) in signature.outputs.iter().zip(outputs) {
         if ty != field.ty {
             return Err(wrong_type(kernel, field, format!("an array of {ty}"), field.ty, Takes::Array));
         }
@@ -77,7 +80,7 @@ pub(crate) fn check<'a, 'i: 'a, 'o: 'a>(
     for (field, output) in signature.outputs.iter().zip(&checked_outputs) {
         expect(field, output.data.len() / output.ty.size())?;
     }
-    Ok(Part { start: 0, n, inputs: checked, outputs: checked_outputs, progress: None })
+    Ok(Part { start: 0, n, inputs: checked, outputs: checked_outputs, progress: None, watch: Watch::NEVER })
 }
 
 /// Whether every index of `n` elements is a `u32`.
@@ -175,6 +178,10 @@ fn input<'a>(kernel: &str, param: &Param, arg: Arg<'a>) -> Result<Input<'a>> {
             }
             Ok(Input::Uniform { bytes, ty })
         }
+        ArgValue::Resident { .. } => Err(Error::Internal {
+            kernel: kernel.to_owned(),
+            message: format!("the array of `{}` was not brought to the host", field.name),
+        }),
         ArgValue::Array { data, ty } => {
             if ty != field.ty || *takes == Takes::Uniform {
                 return Err(wrong());

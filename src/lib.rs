@@ -54,8 +54,8 @@ pub use exec::Times;
 pub use exec::gpu::{AdapterFact, adapters};
 pub use exec::threads::pool_threads;
 pub use kernel::{
-    Binding, BindingKind, Chunk, ChunkBuilder, Content, Field, Kernel, Layout, Member, Param, ShaderOptions,
-    Signature, Takes, TextureLayout,
+    Binding, BindingKind, Chunk, ChunkBuilder, Content, Field, Fields, Kernel, Layout, Member, Param,
+    ShaderOptions, Signature, Takes, TextureLayout,
 };
 pub use launch::{
     Arg, Args, BindingData, Bindings, Grid, IntoArg, IntoArgs, IntoBinding, IntoBindings, IntoExtent,

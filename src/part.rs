@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use smallvec::SmallVec;
 
+use crate::cancel::Watch;
 use crate::element::ElementType;
 
 /// Bound to a `u32` parameter: the element's own index, 0, 1, 2, …
@@ -77,6 +78,8 @@ pub(crate) struct Part<'a> {
     pub outputs: Outputs<'a>,
     /// Where to count finished elements, if anybody asked.
     pub progress: Option<Progress>,
+    /// What may stop it.
+    pub watch: Watch,
 }
 
 impl<'a> Part<'a> {
@@ -106,13 +109,21 @@ impl<'a> Part<'a> {
             high_out.push(Output { data: b, ty });
         }
         (
-            Self { start: self.start, n: at, inputs: low, outputs: low_out, progress: self.progress.clone() },
+            Self {
+                start: self.start,
+                n: at,
+                inputs: low,
+                outputs: low_out,
+                progress: self.progress.clone(),
+                watch: self.watch.clone(),
+            },
             Self {
                 start: self.start + at,
                 n: self.n - at,
                 inputs: high,
                 outputs: high_out,
                 progress: self.progress,
+                watch: self.watch,
             },
         )
     }
@@ -142,7 +153,8 @@ impl<'a> Part<'a> {
             .iter_mut()
             .map(|output| Output { data: &mut output.data[bytes(output.ty)], ty: output.ty })
             .collect();
-        Part { start: self.start + range.start, n: range.len(), inputs, outputs, progress: None }
+        let watch = self.watch.clone();
+        Part { start: self.start + range.start, n: range.len(), inputs, outputs, progress: None, watch }
     }
 
     /// Bytes of the arrays that it goes through, element by element.
@@ -161,6 +173,34 @@ impl<'a> Part<'a> {
             _ => 0,
         });
         (self.bytes() + whole.sum::<usize>()) as u64
+    }
+
+    /// Runs `run` on the same part with copies of its outputs, which replace them once it has succeeded.
+    ///
+    /// # Errors
+    /// Those of `run`; the outputs are then as they were.
+    pub(crate) fn on_copies<R, E>(mut self, run: impl FnOnce(Part<'_>) -> Result<R, E>) -> Result<R, E> {
+        // Words of 8 bytes are aligned for every scalar.
+        let copy = |output: &Output<'_>| {
+            let mut words = vec![0_u64; output.data.len().div_ceil(8)];
+            bytemuck::cast_slice_mut(&mut words)[..output.data.len()].copy_from_slice(output.data);
+            words
+        };
+        let mut copies: SmallVec<[Vec<u64>; 4]> = self.outputs.iter().map(copy).collect();
+        let progress = self.progress.take();
+        let n = self.n;
+        let mut part = self.slice(0..n);
+        part.progress = progress;
+        for (output, words) in part.outputs.iter_mut().zip(&mut copies) {
+            let bytes = output.data.len();
+            output.data = &mut bytemuck::cast_slice_mut(words)[..bytes];
+        }
+        let result = run(part)?;
+        for (output, words) in self.outputs.iter_mut().zip(&copies) {
+            let bytes = output.data.len();
+            output.data.copy_from_slice(&bytemuck::cast_slice(words)[..bytes]);
+        }
+        Ok(result)
     }
 
     /// How each parameter is bound.
@@ -236,7 +276,7 @@ mod tests {
             Output { data: bytemuck::cast_slice_mut(wide), ty: f64::TYPE },
         ];
         let (inputs, outputs) = (inputs.into_iter().collect(), outputs.into_iter().collect());
-        Part { start: 100, n, inputs, outputs, progress: None }
+        Part { start: 100, n, inputs, outputs, progress: None, watch: Watch::NEVER }
     }
 
     fn fill(part: &mut Part<'_>) {

@@ -10,7 +10,7 @@ use super::plan::{self, Exclusion, Plan, Question};
 use super::report::{Report, Subject};
 use super::sequence::Sequence;
 use crate::backend::{Backend, Policy};
-use crate::cancel::{Cancel, Stopped, Watch};
+use crate::cancel::{Cancel, Watch};
 use crate::cpu::CpuLevel;
 use crate::error::{Error, Result};
 use crate::exec::threads::Threads;
@@ -107,7 +107,8 @@ impl Dispatcher {
     /// # Shapes
     /// Inputs in the order of the kernel's parameters: a number (or `[T; 2]` to `[T; 4]`, or `bool`) by value is the same for every
     /// element, a slice or `Vec` by reference gives one element each, [`Index`](crate::Index) is the element's index. Outputs are `&mut`
-    /// slices, one or a tuple. All arrays have the same length n (whole arrays any); n = 0 is fine and runs nothing.
+    /// slices, one or a tuple. All arrays have the same length n (whole arrays any); n = 0 is fine and runs nothing. An
+    /// [`Array`](crate::Array) by reference may be bound to either, and is used on the host here.
     ///
     /// # Backends
     /// Any; the policy and the predicted times decide, [`Report::plan`] holds both. A loop whose cost cannot be read off its body (a
@@ -132,10 +133,13 @@ impl Dispatcher {
         outputs: impl IntoOutputs<'b>,
     ) -> Result<Report> {
         is_no_shader(kernel, "run")?;
-        let mut part = launch::check(kernel.signature(), args.into_args(), outputs.into_outputs())?;
-        part.progress.clone_from(&self.progress);
-        let (plan, compile) = self.decide(kernel, &part)?;
-        self.execute(kernel, part, plan, compile)
+        launch::with_arrays(kernel.name(), args.into_args(), outputs.into_outputs(), |args, outputs| {
+            let mut part = launch::check(kernel.signature(), args, outputs)?;
+            part.progress.clone_from(&self.progress);
+            part.watch = self.watch();
+            let (plan, compile) = self.decide(kernel, &part)?;
+            self.execute(kernel, part, plan, compile)
+        })
     }
 
     /// What [`run`](Self::run) would do with these arguments, without running the loop.
@@ -149,8 +153,10 @@ impl Dispatcher {
         outputs: impl IntoOutputs<'b>,
     ) -> Result<Plan> {
         is_no_shader(kernel, "plan")?;
-        let part = launch::check(kernel.signature(), args.into_args(), outputs.into_outputs())?;
-        self.decide(kernel, &part).map(|(plan, _)| plan)
+        launch::with_arrays(kernel.name(), args.into_args(), outputs.into_outputs(), |args, outputs| {
+            let part = launch::check(kernel.signature(), args, outputs)?;
+            self.decide(kernel, &part).map(|(plan, _)| plan)
+        })
     }
 
     /// Runs a compute shader over a grid, and returns when the data bound to what it writes holds the result.
@@ -240,10 +246,12 @@ impl Dispatcher {
         let (mut rescued, mut shared) = (None, false);
         if n > 0 && plan.backend == Backend::Gpu {
             match launch_on_gpu(name, jobs, &watch) {
-                Ok(Ok(Ran { times, moved })) => {
+                Ok(Ran { times, moved }) => {
                     return Ok(Report { subject, n, moved, times, plan, rescued, shared });
                 }
-                Ok(Err(stopped)) => return Err(self.stopped(name, stopped)),
+                Err(error @ (Error::Cancelled { .. } | Error::TimeLimit { .. })) => {
+                    return Err(error.with_limit(self.limit));
+                }
                 Err(error) if self.policy()? == Policy::Auto => {
                     // Nothing of the caller's was written: the CPU can do it all.
                     plan = plan.without_gpu(Exclusion::Failed);
@@ -259,10 +267,7 @@ impl Dispatcher {
             for job in jobs {
                 moved += job.stale_bytes();
                 let ran = shader::run(job, CpuLevel::detected(), pool, &watch, self.progress.as_ref());
-                shared |= ran.map_err(|failure| match failure {
-                    shader::Failure::Stopped(stopped) => self.stopped(name, stopped),
-                    shader::Failure::Error(error) => error,
-                })?;
+                shared |= ran.map_err(|error| error.with_limit(self.limit))?;
             }
             times.run = start.elapsed();
             SPENT_NS.fetch_add(times.run.as_nanos() as u64, Ordering::Relaxed);
@@ -275,15 +280,6 @@ impl Dispatcher {
         // A limit longer than the clock counts is none.
         let deadline = self.limit.and_then(|limit| Instant::now().checked_add(limit));
         Watch { cancel: self.cancel.clone(), deadline }
-    }
-
-    #[cold]
-    fn stopped(&self, kernel: &str, stopped: Stopped) -> Error {
-        let kernel = kernel.to_owned();
-        match stopped {
-            Stopped::Cancelled => Error::Cancelled { kernel },
-            Stopped::Late => Error::TimeLimit { kernel, limit: self.limit.unwrap_or_default() },
-        }
     }
 
     /// The plan, and the time it took to compile the kernel for the CPU if this was its first call of this shape.
@@ -339,6 +335,9 @@ impl Dispatcher {
                     let subject = Subject::Loop(kernel.clone());
                     return Ok(Report { subject, n, moved, times: spent, plan, rescued, shared });
                 }
+                Err(error @ (Error::Cancelled { .. } | Error::TimeLimit { .. })) => {
+                    return Err(error.with_limit(self.limit));
+                }
                 Err(error) if self.policy()? == Policy::Auto => {
                     // The inputs are borrowed and the outputs untouched: the CPU can do the whole loop.
                     plan = plan.without_gpu(Exclusion::Failed);
@@ -349,10 +348,14 @@ impl Dispatcher {
         }
         if n > 0 {
             let start = Instant::now();
-            match plan.backend {
-                Backend::Threads => shared = Threads::global()?.run(kernel, part)?,
-                Backend::Simd | Backend::Gpu => simd::run(kernel, part)?,
-            }
+            let backend = plan.backend;
+            let run = |part: Part<'_>| match backend {
+                Backend::Threads => Threads::global()?.run(kernel, part),
+                Backend::Simd | Backend::Gpu => simd::run(kernel, part).map(|()| false),
+            };
+            // What a call that is stopped has written is thrown away.
+            let ran = if part.watch.is_never() { run(part) } else { part.on_copies(run) };
+            shared = ran.map_err(|error| error.with_limit(self.limit))?;
             times.run = start.elapsed();
             SPENT_NS.fetch_add(times.run.as_nanos() as u64, Ordering::Relaxed);
         }
@@ -411,14 +414,13 @@ fn not_built(kernel: &str) -> Error {
     }
 }
 
-/// `Ok(Err(_))` where the watch stopped it.
 #[cfg(feature = "gpu")]
-fn launch_on_gpu(_: &str, jobs: &mut [Job<'_>], watch: &Watch) -> Result<Result<Ran, Stopped>> {
+fn launch_on_gpu(_: &str, jobs: &mut [Job<'_>], watch: &Watch) -> Result<Ran> {
     crate::exec::gpu::Gpu::shared().launch(jobs, watch)
 }
 
 #[cfg(not(feature = "gpu"))]
-fn launch_on_gpu(kernel: &str, _: &mut [Job<'_>], _: &Watch) -> Result<Result<Ran, Stopped>> {
+fn launch_on_gpu(kernel: &str, _: &mut [Job<'_>], _: &Watch) -> Result<Ran> {
     Err(not_built(kernel))
 }
 

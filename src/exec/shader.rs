@@ -3,9 +3,9 @@
 //! Not here: how one of them runs (`spmd::block`), and who of the pool runs it (`threads`).
 
 use super::threads::Threads;
-use crate::cancel::{Stopped, Watch};
+use crate::cancel::Watch;
 use crate::cpu::CpuLevel;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::launch::job::Job;
 use crate::part::Progress;
 use crate::spmd::block::Code;
@@ -18,48 +18,35 @@ const GRAIN: u64 = 1024;
 /// Ranges that a launch is cut into where somebody watches its progress.
 const VISIBLE: u64 = 100;
 
-/// How a launch ended before its end.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// Its watch stopped it.
-    Stopped(Stopped),
-    /// Anything else.
-    Error(crate::error::Error),
-}
-
 /// Runs a launch before it returns: on the calling thread, or with `pool` also on others; tells whether the pool took part.
 ///
 /// # Errors
-/// [`Failure::Stopped`] as soon as `watch` says so; what the launch writes is then as before. Otherwise those of arrays that only
-/// a lost GPU had, and nothing is written.
+/// [`Error::stopped`] as soon as `watch` says so, and those of arrays that only a lost GPU had. What the launch writes is then as
+/// before.
 pub(crate) fn run(
     job: &mut Job<'_>,
     level: CpuLevel,
     pool: Option<&Threads>,
     watch: &Watch,
     progress: Option<&Progress>,
-) -> std::result::Result<bool, Failure> {
+) -> Result<bool> {
     let invocations = job.invocations();
     if invocations == 0 {
         return Ok(false);
     }
     let (shader, grid) = (std::sync::Arc::clone(&job.shader), job.grid);
-    let variant = shader.variant(&grid).map_err(Failure::Error)?;
+    let variant = shader.variant(&grid)?;
     let code = variant.code(level);
     let pieces = code.pieces(&grid);
     let grain = grain(code, invocations, pieces);
     // What a stopped launch has written is thrown away, so it writes to copies.
     let keep = !watch.is_never();
-    let stopped = std::sync::OnceLock::new();
-    let ran = job.on_host(keep, |buffers| {
+    job.on_host(keep, |buffers| {
         let bound = Bound::new(buffers);
         let body = |range: std::ops::Range<u64>| -> Result<()> {
             let share = |n: u64| (u128::from(invocations) * u128::from(n) / u128::from(pieces)) as usize;
             let (from, to) = (share(range.start), share(range.end));
-            code.run_pieces(&bound, &grid, range, watch).map_err(|why| {
-                let _ = stopped.set(why);
-                shader.internal("stopped")
-            })?;
+            code.run_pieces(&bound, &grid, range, watch).map_err(|why| Error::stopped(&shader.entry, why))?;
             if let Some(progress) = progress {
                 progress.add(to - from);
             }
@@ -78,11 +65,7 @@ pub(crate) fn run(
                 Ok(false)
             }
         }
-    });
-    match stopped.into_inner() {
-        Some(why) => Err(Failure::Stopped(why)),
-        None => ran.map_err(Failure::Error),
-    }
+    })
 }
 
 /// Pieces to a range at least.

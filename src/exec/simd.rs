@@ -14,14 +14,19 @@ use crate::part::Part;
 /// # Panics
 /// If a closure body does.
 pub(crate) fn run(kernel: &Kernel, mut part: Part<'_>) -> Result<()> {
-    let Some(progress) = part.progress.take() else { return kernel.run(part) };
-    // Somebody watches: in pieces long enough to cost nothing, short enough to be seen.
+    let progress = part.progress.take();
+    if progress.is_none() && part.watch.is_never() {
+        return kernel.run(part);
+    }
+    // Somebody watches, or may stop it: in pieces long enough to cost nothing, short enough to be seen.
     let (mut start, mut piece) = (0, PIECE);
     while start < part.n {
         let end = part.n.min(start + piece);
         let begun = Instant::now();
         kernel.run(part.slice(start..end))?;
-        progress.add(end - start);
+        if let Some(progress) = &progress {
+            progress.add(end - start);
+        }
         start = end;
         if begun.elapsed() < VISIBLE {
             piece *= 2;

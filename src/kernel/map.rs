@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use naga::ResourceBinding;
 use smallvec::SmallVec;
 
+use crate::cancel::Stopped;
 use crate::cpu::CpuLevel;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
@@ -164,14 +165,14 @@ impl Map {
     pub(crate) fn run(&self, level: CpuLevel, mut part: Part<'_>) -> Result<()> {
         self.wholes_fit(&part)?;
         let variant = self.variant(part.shape())?;
+        let stopped = |why| Error::stopped(&self.body.source.name, why);
         if part.n <= MAX_RUN {
-            variant.run(level, &mut part);
-            return Ok(());
+            return variant.run(level, &mut part).map_err(stopped);
         }
         let mut start = 0;
         while start < part.n {
             let end = part.n.min(start + MAX_RUN);
-            variant.run(level, &mut part.slice(start..end));
+            variant.run(level, &mut part.slice(start..end)).map_err(stopped)?;
             start = end;
         }
         Ok(())
@@ -303,7 +304,10 @@ impl Variant {
     }
 
     /// Runs at most [`MAX_RUN`] elements.
-    pub(crate) fn run(&self, level: CpuLevel, part: &mut Part<'_>) {
+    ///
+    /// # Errors
+    /// Where the part's watch has stopped it; the outputs are then partly written.
+    pub(crate) fn run(&self, level: CpuLevel, part: &mut Part<'_>) -> std::result::Result<(), Stopped> {
         let n = u32::try_from(part.n).expect("at most MAX_RUN elements");
         // Where no parameter is bound to Index, base is unused; where one is, the launch has checked that it fits.
         let words = Shader::words(part, part.start as u32, n);
@@ -330,11 +334,7 @@ impl Variant {
                 }
             });
         }
-        if stream {
-            self.code(level).run_streaming(&mut buffers, n);
-        } else {
-            self.code(level).run(&mut buffers, n);
-        }
+        self.code(level).run_row(&mut buffers, n, &part.watch, stream)
     }
 }
 

@@ -28,7 +28,7 @@ mod wgsl;
 
 pub use closure::chunk::{Chunk, ChunkBuilder};
 pub(crate) use compute::number_bytes;
-pub use compute::{Binding, BindingKind, Content, Layout, Member, ShaderOptions, TextureLayout};
+pub use compute::{Binding, BindingKind, Content, Fields, Layout, Member, ShaderOptions, TextureLayout};
 
 /// A loop body, ready to launch: `out[i] = body(i, x[i], y[i])`. Cheap to clone; clones share compiled code.
 #[derive(Clone, Debug)]
@@ -132,6 +132,8 @@ impl Kernel {
     /// Runs every element of `part` on the calling thread: the closure if there is one, else the WGSL body.
     pub(crate) fn run(&self, part: Part<'_>) -> Result<()> {
         let level = CpuLevel::detected();
+        // A closure looks at nothing while it runs.
+        part.watch.check().map_err(|why| Error::stopped(self.name(), why))?;
         match (&self.0.closure, &self.0.wgsl) {
             (Some(closure), _) => closure.run(level, part),
             (None, Some(map)) => map.run(level, part)?,

@@ -3,6 +3,7 @@
 
 use smallvec::SmallVec;
 
+use crate::array::{Array, Handle};
 use crate::element::{Element, ElementType};
 use crate::part::Index;
 
@@ -14,8 +15,20 @@ pub struct Arg<'a>(pub(super) Value<'a>);
 /// What an [`Arg`] holds.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value<'a> {
-    Uniform { bytes: [u8; 32], given: usize, ty: ElementType },
-    Array { data: &'a [u8], ty: ElementType },
+    Uniform {
+        bytes: [u8; 32],
+        given: usize,
+        ty: ElementType,
+    },
+    Array {
+        data: &'a [u8],
+        ty: ElementType,
+    },
+    /// Becomes an `Array` before it is checked.
+    Resident {
+        array: &'a dyn Handle,
+        ty: ElementType,
+    },
     Index,
 }
 
@@ -49,7 +62,7 @@ impl<'a> Arg<'a> {
     pub(super) fn describe(&self) -> String {
         match self.0 {
             Value::Uniform { ty, .. } => format!("a single {ty}"),
-            Value::Array { ty, .. } => format!("an array of {ty}"),
+            Value::Array { ty, .. } | Value::Resident { ty, .. } => format!("an array of {ty}"),
             Value::Index => "Index".to_owned(),
         }
     }
@@ -62,7 +75,7 @@ mod sealed {
 use sealed::Sealed;
 
 /// What may be bound to a parameter: a number, a `[T; 2]` to `[T; 4]` or a `bool` by value (the same for every element); a
-/// slice, array or `Vec` by reference (one element each, or a whole array); [`Index`]; an [`Arg`]. Sealed.
+/// slice, array, `Vec` or [`Array`] by reference (one element each, or a whole array); [`Index`]; an [`Arg`]. Sealed.
 ///
 /// A `bool` is a `u32` that is 0 or 1, as in memory.
 pub trait IntoArg<'a>: Sealed {
@@ -94,6 +107,13 @@ impl Sealed for Index {}
 impl<'a> IntoArg<'a> for Index {
     fn into_arg(self) -> Arg<'a> {
         Arg::index()
+    }
+}
+
+impl<T: Element> Sealed for &Array<T> {}
+impl<'a, T: Element> IntoArg<'a> for &'a Array<T> {
+    fn into_arg(self) -> Arg<'a> {
+        Arg(Value::Resident { array: self, ty: T::TYPE })
     }
 }
 
@@ -180,6 +200,8 @@ impl<'a> IntoArgs<'a> for () {
 #[derive(Debug)]
 pub struct OutputArg<'a> {
     pub(super) data: &'a mut [u8],
+    /// Whose bytes `data` is to be before it is checked.
+    pub(super) array: Option<&'a dyn Handle>,
     pub(super) ty: ElementType,
 }
 
@@ -190,14 +212,21 @@ impl<'a> OutputArg<'a> {
     /// The call fails with [`Error::Misaligned`](crate::Error::Misaligned) if `bytes` is not aligned for the scalar or is not a whole number of
     /// elements.
     pub fn array(bytes: &'a mut [u8], ty: ElementType) -> Self {
-        Self { data: bytes, ty }
+        Self { data: bytes, array: None, ty }
     }
 }
 
-/// What may be bound to an output: a `&mut` slice, array or `Vec` (its length is kept), or an [`OutputArg`]. Sealed.
+/// What may be bound to an output: a `&mut` slice, array or `Vec` (its length is kept), an [`Array`] by reference, or an
+/// [`OutputArg`]. Sealed.
 pub trait IntoOutput<'a>: Sealed {
     /// The output array.
     fn into_output(self) -> OutputArg<'a>;
+}
+
+impl<'a, T: Element> IntoOutput<'a> for &'a Array<T> {
+    fn into_output(self) -> OutputArg<'a> {
+        OutputArg { data: &mut [], array: Some(self), ty: T::TYPE }
+    }
 }
 
 impl Sealed for OutputArg<'_> {}

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::args::{Arg, OutputArg, Value as ArgValue};
 use super::grid::IntoExtent;
-use crate::array::{Array, Resident};
+use crate::array::{Array, Handle, Resident};
 use crate::element::ElementType;
 
 /// Data for the variables of a shader, each bound by its name or its `(group, binding)`.
@@ -263,7 +263,7 @@ by_value!(
 impl<T: Pod + Send + Sync> Sealed for &Array<T> {}
 impl<'a, T: Pod + Send + Sync> IntoBinding<'a> for &Array<T> {
     fn into_binding(self) -> BindingData<'a> {
-        BindingData { data: Data::Array(self.resident()), ty: RustType::of::<T>(), extent: None }
+        BindingData { data: Data::Array(self.shared()), ty: RustType::of::<T>(), extent: None }
     }
 }
 
@@ -275,6 +275,7 @@ impl<'a> IntoBinding<'a> for Arg<'a> {
             ArgValue::Uniform { bytes, given, ty } => {
                 (Data::Value(SmallVec::from_slice(&bytes[..given.min(bytes.len())])), RustType::element(ty))
             }
+            ArgValue::Resident { array, ty } => (Data::Array(array.shared()), RustType::element(ty)),
             ArgValue::Index => {
                 (Data::Value(SmallVec::new()), RustType { name: "Index".to_owned(), size: 0, number: None })
             }
@@ -286,7 +287,11 @@ impl<'a> IntoBinding<'a> for Arg<'a> {
 impl Sealed for OutputArg<'_> {}
 impl<'a> IntoBinding<'a> for OutputArg<'a> {
     fn into_binding(self) -> BindingData<'a> {
-        BindingData { data: Data::Write(self.data), ty: RustType::element(self.ty), extent: None }
+        let data = match self.array {
+            Some(array) => Data::Array(array.shared()),
+            None => Data::Write(self.data),
+        };
+        BindingData { data, ty: RustType::element(self.ty), extent: None }
     }
 }
 

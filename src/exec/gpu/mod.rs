@@ -22,7 +22,7 @@ use device::{Device, Failure};
 use run::Refusal;
 
 use crate::backend::Backend;
-use crate::cancel::{Stopped, Watch};
+use crate::cancel::Watch;
 use crate::error::{Error, Result};
 use crate::exec::{Ran, Times};
 use crate::kernel::shader::Shader;
@@ -123,12 +123,12 @@ impl Gpu {
         }
     }
 
-    /// Runs launches of shaders one after the other, as one submission. After an error, and where `watch` has stopped it, what is
-    /// bound holds what it held.
+    /// Runs launches of shaders one after the other, as one submission. After an error what is bound holds what it held.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where there is no GPU, or it is too small for them; [`Error::Gpu`] where it failed.
-    pub(crate) fn launch(&self, jobs: &mut [Job<'_>], _: &Watch) -> Result<Result<Ran, Stopped>> {
+    /// [`Error::Unavailable`] where there is no GPU, or it is too small for them; [`Error::Gpu`] where it failed;
+    /// [`Error::stopped`] where `watch` says so.
+    pub(crate) fn launch(&self, jobs: &mut [Job<'_>], _: &Watch) -> Result<Ran> {
         let name = jobs.first().map_or("sequence", |job| &job.shader.entry);
         Err(unavailable(name, "this version runs whole compute shaders on the CPU; choose simd or threads"))
     }

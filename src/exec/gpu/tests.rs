@@ -97,7 +97,7 @@ fn part<'a, const I: usize, const O: usize>(
     outputs: [Output<'a>; O],
 ) -> Part<'a> {
     let (inputs, outputs) = (inputs.into_iter().collect(), outputs.into_iter().collect());
-    Part { start, n, inputs, outputs, progress: None }
+    Part { start, n, inputs, outputs, progress: None, watch: crate::cancel::Watch::NEVER }
 }
 
 /// Runs a part and lets go of the arrays.

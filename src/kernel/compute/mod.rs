@@ -3,6 +3,7 @@
 //! Read, validated and lowered when the kernel is made, so that what cannot be run is refused there, and compiled for a CPU level
 //! when it first runs. Data is joined to it in `launch`.
 
+mod fields;
 mod layout;
 mod options;
 
@@ -18,6 +19,7 @@ use naga::proc::IndexableLength;
 use naga::valid::Capabilities;
 use naga::{ArraySize, Module, Scalar, ScalarKind, ShaderStage, TypeInner};
 
+pub use fields::Fields;
 pub(crate) use layout::number_bytes;
 pub use layout::{Binding, BindingKind, Content, Layout, Member, TextureLayout};
 pub use options::ShaderOptions;
@@ -98,11 +100,19 @@ impl Kernel {
 fn build(wgsl: &str, options: &ShaderOptions) -> Result<Kernel> {
     // A byte order mark, as some editors write it.
     let text: Arc<str> = wgsl.strip_prefix('\u{feff}').unwrap_or(wgsl).into();
-    let name = options.entry.clone().unwrap_or_else(|| "wgsl".to_owned());
+    let name = options.entry.clone().unwrap_or_else(|| guess(&text).unwrap_or("wgsl").to_owned());
     let source = Source { name, text: Arc::clone(&text), offset: 0 };
     let compute = stack::with_stack_for(&text, &source, || read(source.clone(), options))?;
     let signature = Signature { name: compute.entry.clone(), params: Vec::new(), outputs: Vec::new() };
     Ok(Kernel(Arc::new(Inner { signature, wgsl: None, closure: None, compute: Some(Arc::new(compute)) })))
+}
+
+/// The name of the first compute entry point, of a text that may not even parse.
+fn guess(text: &str) -> Option<&str> {
+    let mut words = scan::tokens(text).into_iter().filter(|token| token.is_name).map(|token| token.place);
+    words.find(|place| &text[place.clone()] == "compute")?;
+    words.find(|place| &text[place.clone()] == "fn")?;
+    words.next().map(|place| &text[place])
 }
 
 /// A compute shader: what it is, and the variants compiled from it.

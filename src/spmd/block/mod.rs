@@ -90,26 +90,36 @@ impl Code {
     /// Runs invocations `0..invocations` of a one-dimensional launch on the calling thread; `buffers` has one entry per
     /// [`Program::buffers`].
     ///
-    /// # Panics
-    /// When the number of buffers is not the program's, or one that it stores to is given for reading.
-    pub(crate) fn run(&self, buffers: &mut [BufferData<'_>], invocations: u32) {
-        self.run_row(buffers, invocations, false);
-    }
-
-    /// The same for buffers that are larger than the caches: what the program
-    /// computes for consecutive words of a buffer, once each, goes past them. The results are the same.
+    /// With `stream`, for buffers that are larger than the caches, what the program computes for consecutive words of a buffer,
+    /// once each, goes past them. The results are the same.
+    ///
+    /// # Errors
+    /// As [`Code::run_pieces`].
     ///
     /// # Panics
-    /// As [`Code::run`].
-    pub(crate) fn run_streaming(&self, buffers: &mut [BufferData<'_>], invocations: u32) {
-        self.run_row(buffers, invocations, true);
-    }
-
-    fn run_row(&self, buffers: &mut [BufferData<'_>], invocations: u32, stream: bool) {
+    /// When the number of buffers is not the program's, or one that it stores to is given for reading.
+    pub(crate) fn run_row(
+        &self,
+        buffers: &mut [BufferData<'_>],
+        invocations: u32,
+        watch: &Watch,
+        stream: bool,
+    ) -> Result<(), Stopped> {
         let grid = Grid::row(invocations, self.compiled.size[0]);
         let pieces = 0..self.compiled.pieces(&grid);
-        let result = self.compiled.run(&Bound::new(buffers), &grid, pieces, &Watch::NEVER, stream);
-        debug_assert_eq!(result, Ok(()), "nothing to stop it");
+        self.compiled.run(&Bound::new(buffers), &grid, pieces, watch, stream)
+    }
+
+    /// The same with nothing to stop it.
+    #[cfg(test)]
+    pub(crate) fn run(&self, buffers: &mut [BufferData<'_>], invocations: u32) {
+        self.run_row(buffers, invocations, &Watch::NEVER, false).expect("nothing stops it");
+    }
+
+    /// The same past the caches.
+    #[cfg(test)]
+    pub(crate) fn run_streaming(&self, buffers: &mut [BufferData<'_>], invocations: u32) {
+        self.run_row(buffers, invocations, &Watch::NEVER, true).expect("nothing stops it");
     }
 
     /// Invocations of a full block.
