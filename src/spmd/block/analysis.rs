@@ -96,6 +96,9 @@ pub(super) struct Analysis {
     pub loaded: Vec<bool>,
     /// For each varying value that is `lane 0 + stride * lane` within each chunk, the stride.
     pub strides: Vec<Option<u32>>,
+    /// For each varying value that is another one, with such a stride, plus a uniform one: these two. A load or store adds them
+    /// itself.
+    pub sums: Vec<Option<(Value, Value)>>,
     /// Per entry of the buffer table, whether the program stores to it: buffers, then arrays of the workgroup, which all count
     /// as stored to.
     pub stored: Vec<bool>,
@@ -128,6 +131,7 @@ impl Analysis {
                 .collect(),
             loaded: vec![false; values],
             strides: vec![None; values],
+            sums: vec![None; values],
             stored: vec![false; program.buffers.len()],
             written_once: vec![true; program.buffers.len()],
         };
@@ -185,6 +189,10 @@ impl Analysis {
                 Stmt::Let(value, op) => {
                     self.kinds[value.index()] = self.kind(program, op);
                     self.strides[value.index()] = self.stride(program, program.value(*value).ty, op);
+                    self.sums[value.index()] = match (op, self.strides[value.index()]) {
+                        (Op::Binary(Binary::AddI, a, b), Some(0 | 1)) => self.sum(*a, *b),
+                        _ => None,
+                    };
                 }
                 Stmt::Effect { result: Some(value), effect } => {
                     self.kinds[value.index()] = match effect {
@@ -303,6 +311,24 @@ impl Analysis {
             },
             Op::Binary(Binary::ShlI, a, b) => Some(stride(a)?.wrapping_shl(constant(b)?)),
             Op::Unary(Unary::Bitcast, a) if ty != Ty::F32 => stride(a),
+            _ => None,
+        }
+    }
+
+    fn sum(&self, a: Value, b: Value) -> Option<(Value, Value)> {
+        let kind = |value: Value| self.kinds[value.index()];
+        match (kind(a), kind(b)) {
+            (Kind::Varying, other) if other.is_uniform() => Some((a, b)),
+            (other, Kind::Varying) if other.is_uniform() => Some((b, a)),
+            _ => None,
+        }
+    }
+
+    /// What a load or store of that index adds, if its chunks are rows of words or one word each.
+    pub(super) fn address(&self, index: Value, store: bool) -> Option<(Value, Value)> {
+        match (self.kinds[index.index()], self.strides[index.index()]) {
+            (Kind::Varying, Some(0)) if !store => self.sums[index.index()],
+            (Kind::Varying, Some(1)) => self.sums[index.index()],
             _ => None,
         }
     }
@@ -554,7 +580,9 @@ impl Lives<'_> {
                         _ => None,
                     };
                     let affine = matches!(self.analysis.kinds[value.index()], Kind::Affine { .. });
-                    op.operands(|operand| self.used(operand, affine || address == Some(operand)));
+                    op.operands(|operand| {
+                        self.addressed(operand, affine || address == Some(operand), address.is_some(), false);
+                    });
                     if let Op::Get(var) = op {
                         self.mentioned(*var);
                     }
@@ -564,7 +592,8 @@ impl Lives<'_> {
                     self.mentioned(*var);
                 }
                 Stmt::Store { memory, index, value } => {
-                    self.used(*index, matches!(memory, Memory::Buffer(_) | Memory::Shared(_)));
+                    let shared = matches!(memory, Memory::Buffer(_) | Memory::Shared(_));
+                    self.addressed(*index, shared, shared, true);
                     self.used(*value, false);
                 }
                 Stmt::Effect { effect, .. } => effect.operands(|operand| self.used(operand, false)),
@@ -595,6 +624,17 @@ impl Lives<'_> {
                 }
                 Stmt::Break(_) | Stmt::Continue(_) | Stmt::Return => {}
             }
+        }
+    }
+
+    /// A use of a value, or, if it is the address of a load or store that adds it up itself, of what is added.
+    fn addressed(&mut self, value: Value, as_address: bool, adds: bool, store: bool) {
+        match self.analysis.address(value, store) {
+            Some((a, b)) if adds => {
+                self.used(a, false);
+                self.used(b, false);
+            }
+            _ => self.used(value, as_address),
         }
     }
 

@@ -539,14 +539,13 @@ impl Compiler<'_> {
                         self.special(Special::LoadStrided, dst, &[index], [entry, stride], false);
                     }
                     _ => {
-                        let stride = self.analysis.strides[index.index()];
-                        let index = self.operand(index);
-                        let load = match stride {
+                        let load = match self.analysis.strides[index.index()] {
                             Some(0) => Special::LoadSame,
                             Some(1) => Special::LoadChunk,
                             _ => Special::Gather,
                         };
-                        self.special(load, dst, &[index], [entry, 0], false);
+                        let (index, plus) = self.address(index, false);
+                        self.special(load, dst, &[index, plus], [entry, 0], false);
                     }
                 }
             }
@@ -627,9 +626,9 @@ impl Compiler<'_> {
                     }
                     _ => {
                         let stride = self.analysis.strides[index.index()];
-                        let index = self.operand(index);
+                        let (index, plus) = self.address(index, true);
                         let store = if stride == Some(1) { Special::StoreChunk } else { Special::Scatter };
-                        self.special(store, LANES_OF_NONE, &[index, source], [entry, 0], false);
+                        self.special(store, LANES_OF_NONE, &[index, source, plus], [entry, 0], false);
                     }
                 }
             }
@@ -682,6 +681,14 @@ impl Compiler<'_> {
         let args: Vec<Slot> = operands.into_iter().flatten().map(|value| self.operand(value)).collect();
         let once = special == Special::AtomicLoadOne;
         self.special(special, dst, &args, [entry, u32::from(wanted)], once);
+    }
+
+    /// The lanes of an index, and what a load or store adds to them.
+    fn address(&mut self, index: Value, store: bool) -> (Slot, Slot) {
+        match self.analysis.address(index, store) {
+            Some((lanes, plus)) => (self.operand(lanes), self.operand(plus)),
+            None => (self.operand(index), self.constant_bits(0)),
+        }
     }
 
     /// Where the table of buffers has a memory that is in it.

@@ -23,29 +23,33 @@ pub(super) type Bits = [u16; MAX_CHUNKS];
 pub(super) struct Chunk(pub [u32; LANES]);
 
 /// The lanes that are active.
-#[derive(Clone)]
 pub(super) struct Active {
-    /// One bit a lane, one element a chunk; zero for chunks that are not in the list.
+    /// One bit a lane, one element a chunk; zero for chunks of the block that are not in the list.
     pub bits: Bits,
     /// The chunks with an active lane, ascending, as byte offsets into a slot of words.
     list: [u16; MAX_CHUNKS],
     len: usize,
+    /// Chunks of the block.
+    chunks: usize,
     /// Whether every lane of every chunk of the block is active.
     pub full: bool,
 }
 
 impl Active {
-    /// The first `lanes` lanes of a block.
-    pub(super) fn first(lanes: usize) -> Self {
-        let mut active =
-            Self { bits: [0; MAX_CHUNKS], list: [0; MAX_CHUNKS], len: lanes.div_ceil(LANES), full: false };
-        for chunk in 0..active.len {
-            active.bits[chunk] =
+    /// A block of nothing.
+    pub(super) const NONE: Self =
+        Self { bits: [0; MAX_CHUNKS], list: [0; MAX_CHUNKS], len: 0, chunks: 0, full: false };
+
+    /// Becomes the first `lanes` lanes of a block.
+    pub(super) fn assign_first(&mut self, lanes: usize) {
+        self.chunks = lanes.div_ceil(LANES);
+        self.len = self.chunks;
+        for chunk in 0..self.len {
+            self.bits[chunk] =
                 if lanes - chunk * LANES >= LANES { u16::MAX } else { (1 << (lanes - chunk * LANES)) - 1 };
-            active.list[chunk] = (chunk * CHUNK_BYTES) as u16;
+            self.list[chunk] = (chunk * CHUNK_BYTES) as u16;
         }
-        active.full = lanes.is_multiple_of(LANES);
-        active
+        self.full = lanes.is_multiple_of(LANES);
     }
 
     /// The chunks with an active lane, as byte offsets into a slot of words.
@@ -98,30 +102,39 @@ impl Active {
         any != 0
     }
 
-    /// Parts the lanes by a bool each: those with and those without.
-    pub(super) fn split(&self, cond: impl Fn(usize) -> u16) -> (Self, Self) {
-        let none = Self { bits: [0; MAX_CHUNKS], list: [0; MAX_CHUNKS], len: 0, full: false };
-        let (mut with, mut without) = (none.clone(), none);
-        let (mut any_with, mut any_without) = (0, 0);
-        for &offset in self.list() {
+    /// Becomes the lanes of `other` whose bit `keep(chunk)` has; whether there are others.
+    ///
+    /// In place and only as far as the block goes: a branch in a loop of a workgroup costs hardly more than this.
+    #[inline(always)]
+    pub(super) fn assign_where(&mut self, other: &Self, keep: impl Fn(usize) -> u16) -> bool {
+        self.chunks = other.chunks;
+        self.bits[..other.chunks].fill(0);
+        let (mut len, mut gone) = (0, 0);
+        for &offset in other.list() {
             let chunk = usize::from(offset) / CHUNK_BYTES % MAX_CHUNKS;
-            let (bits, cond) = (self.bits[chunk], cond(chunk));
-            for (part, any, bits) in
-                [(&mut with, &mut any_with, bits & cond), (&mut without, &mut any_without, bits & !cond)]
-            {
-                part.bits[chunk] = bits;
-                part.list[part.len] = offset;
-                part.len += usize::from(bits != 0);
-                *any |= bits;
-            }
+            let before = other.bits[chunk];
+            let bits = before & keep(chunk);
+            gone |= before ^ bits;
+            self.bits[chunk] = bits;
+            self.list[len % MAX_CHUNKS] = offset;
+            len += usize::from(bits != 0);
         }
-        with.full = self.full && any_without == 0;
-        without.full = self.full && any_with == 0;
-        (with, without)
+        self.len = len;
+        self.full = other.full && gone == 0;
+        gone != 0
     }
 
-    /// Activates the lanes of `bits`, which are lanes of a block of `chunks` full chunks, too.
-    pub(super) fn widen(&mut self, bits: &Bits, chunks: usize) {
+    /// Becomes the same.
+    pub(super) fn assign(&mut self, other: &Self) {
+        let Self { bits, list, len, full, chunks } = other;
+        self.bits[..*chunks].copy_from_slice(&bits[..*chunks]);
+        self.list[..*len].copy_from_slice(&list[..*len]);
+        (self.len, self.full, self.chunks) = (*len, *full, *chunks);
+    }
+
+    /// Activates the lanes of `bits`, which are lanes of the block, too.
+    pub(super) fn widen(&mut self, bits: &Bits) {
+        let chunks = self.chunks;
         let mut len = 0;
         let mut all = u16::MAX;
         for chunk in 0..chunks {
@@ -156,5 +169,6 @@ pub(super) struct Context {
     pub stream: bool,
     /// Whether the output that was aimed last does.
     pub streams: Cell<bool>,
-    pub active: Active,
+    /// In a box of its own, so that a branch changes a pointer.
+    pub active: Box<Active>,
 }

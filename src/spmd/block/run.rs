@@ -23,6 +23,8 @@ struct Arena {
     homes: Vec<*mut u8>,
     buffers: Vec<Words>,
     lane_sets: Vec<Bits>,
+    #[expect(clippy::vec_box, reason = "boxes trade places with the one of the context")]
+    spares: Vec<Box<Active>>,
 }
 
 thread_local! {
@@ -85,6 +87,8 @@ impl Compiled {
         }
         let stream = stream && stream::AVAILABLE;
         let mut places = Places::new(self, grid, pieces.start);
+        let mut active = arena.spares.pop().unwrap_or_else(|| Box::new(Active::NONE));
+        active.assign_first(places.lanes as usize);
         let mut machine = Machine {
             compiled: self,
             context: Context {
@@ -97,9 +101,10 @@ impl Compiled {
                 pitch: self.chunks as u32,
                 stream,
                 streams: Cell::new(false),
-                active: Active::first(places.lanes as usize),
+                active,
             },
             lane_sets: &mut arena.lane_sets,
+            spares: &mut arena.spares,
             departures: 0,
             watch,
             watched,
@@ -122,7 +127,7 @@ impl Compiled {
                 break;
             }
             if self.jumps && piece > pieces.start || places.lanes != previous {
-                machine.context.active = Active::first(places.lanes as usize);
+                machine.context.active.assign_first(places.lanes as usize);
                 previous = places.lanes;
             }
             machine.context.ids = places.ids;
@@ -131,6 +136,7 @@ impl Compiled {
             machine.nodes(&self.nodes);
         }
         let stopped = machine.stopped;
+        machine.spares.push(machine.context.active);
         if stream {
             stream::fence();
         }
@@ -270,6 +276,9 @@ struct Machine<'a> {
     compiled: &'a Compiled,
     context: Context,
     lane_sets: &'a mut [Bits],
+    /// Sets of lanes that are not in use.
+    #[expect(clippy::vec_box, reason = "boxes trade places with the one of the context")]
+    spares: &'a mut Vec<Box<Active>>,
     /// Times that lanes left something, since the innermost branch began: none, and all of them come back.
     departures: u64,
     watch: &'a Watch,
@@ -372,28 +381,47 @@ impl Machine<'_> {
     }
 
     fn branch(&mut self, cond: Slot, then: &[Node], otherwise: &[Node], escapes: bool) {
-        let chunks = self.context.chunks as usize;
         let bits = bits_of(&self.context, cond);
-        if !self.context.active.meets(&bits) {
-            return self.nodes(otherwise);
+        let mut with = self.spare();
+        let parts = with.assign_where(&self.context.active, &bits);
+        if !parts || with.is_empty() {
+            // All go one way.
+            let taken = if parts { otherwise } else { then };
+            self.spares.push(with);
+            return self.nodes(taken);
         }
-        let (with, without) = self.context.active.split(bits);
+        // Now, as `then` may use the slot of the condition again.
+        let mut without = None;
+        if escapes || !otherwise.is_empty() {
+            let mut lanes = self.spare();
+            lanes.assign_where(&self.context.active, |chunk| !bits(chunk));
+            without = Some(lanes);
+        }
         let before = std::mem::replace(&mut self.departures, 0);
         let entered = std::mem::replace(&mut self.context.active, with);
         self.nodes(then);
-        let stayed = if otherwise.is_empty() || without.is_empty() || self.stopped.is_some() {
-            without
-        } else {
-            let stayed = std::mem::replace(&mut self.context.active, without);
+        if let Some(lanes) = &mut without
+            && !otherwise.is_empty()
+            && self.stopped.is_none()
+        {
+            std::mem::swap(&mut self.context.active, lanes);
             self.nodes(otherwise);
-            stayed
-        };
-        if escapes && self.departures > 0 {
-            self.context.active.widen(&stayed.bits, chunks);
-        } else {
-            self.context.active = entered;
         }
+        let unused = match &without {
+            Some(stayed) if escapes && self.departures > 0 => {
+                self.context.active.widen(&stayed.bits);
+                entered
+            }
+            _ => std::mem::replace(&mut self.context.active, entered),
+        };
+        self.spares.push(unused);
+        self.spares.extend(without);
         self.departures += before;
+    }
+
+    /// Lanes to fill in.
+    fn spare(&mut self) -> Box<Active> {
+        self.spares.pop().unwrap_or_else(|| Box::new(Active::NONE))
     }
 
     fn repeat(
@@ -414,7 +442,7 @@ impl Machine<'_> {
             self.nodes(body);
             if let Some(set) = continued {
                 let lanes = std::mem::replace(&mut self.lane_sets[set as usize], [0; MAX_CHUNKS]);
-                self.context.active.widen(&lanes, self.context.chunks as usize);
+                self.context.active.widen(&lanes);
             }
             if self.context.active.is_empty() {
                 break;
@@ -437,23 +465,27 @@ impl Machine<'_> {
     }
 
     /// Before a loop or scope: what is active again after it, unless lanes may be lost inside.
-    fn enter(&mut self, left: Option<u32>) -> Option<Active> {
+    fn enter(&mut self, left: Option<u32>) -> Option<Box<Active>> {
         match left {
             Some(set) => {
                 self.lane_sets[set as usize] = [0; MAX_CHUNKS];
                 None
             }
-            None => Some(self.context.active.clone()),
+            None => {
+                let mut entered = self.spare();
+                entered.assign(&self.context.active);
+                Some(entered)
+            }
         }
     }
 
     /// After a loop or scope: who fell through is still active, who left it is active again.
-    fn come_back(&mut self, entered: Option<Active>, left: Option<u32>) {
+    fn come_back(&mut self, entered: Option<Box<Active>>, left: Option<u32>) {
         match (entered, left) {
-            (Some(entered), _) => self.context.active = entered,
+            (Some(entered), _) => self.spares.push(std::mem::replace(&mut self.context.active, entered)),
             (None, Some(set)) => {
                 let lanes = &self.lane_sets[set as usize];
-                self.context.active.widen(lanes, self.context.chunks as usize);
+                self.context.active.widen(lanes);
             }
             (None, None) => unreachable!("`enter` keeps one of them"),
         }

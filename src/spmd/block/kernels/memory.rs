@@ -325,20 +325,20 @@ body!(Gather: |simd, context, instr, list| {
 body!(LoadSame: |simd, context, instr, list| {
     let buffer = instr.buffer(context);
     let (index, varies) = instr.arg(context, 0);
-    let dst = instr.dst(context);
+    let (plus, dst) = (instr.scalar(context, 1), instr.dst(context));
     for &at in list {
         let at = usize::from(at);
-        let index = index.add(at & varies).cast::<u32>().read();
+        let index = index.add(at & varies).cast::<u32>().read().wrapping_add(plus);
         U::store(u32x16::splat(simd, buffer.get(index)), dst, at);
     }
 });
 body!(LoadChunk: |simd, context, instr, list| {
     let buffer = instr.buffer(context);
     let (index, varies) = instr.arg(context, 0);
-    let dst = instr.dst(context);
+    let (plus, dst) = (instr.scalar(context, 1), instr.dst(context));
     for &at in list {
         let at = usize::from(at);
-        let first = index.add(at & varies).cast::<u32>().read();
+        let first = index.add(at & varies).cast::<u32>().read().wrapping_add(plus);
         if buffer.holds(first, 1, LANES as u32) {
             U::store(U::load(simd, buffer.words.add(first as usize).cast::<u8>(), 0), dst, at);
         } else {
@@ -401,9 +401,10 @@ body!(StoreChunk: |simd, context, instr, list| {
     let buffer = instr.buffer(context);
     let (index, index_varies) = instr.arg(context, 0);
     let (value, value_varies) = instr.arg(context, 1);
+    let plus = instr.scalar(context, 2);
     for &at in list {
         let at = usize::from(at);
-        let first = index.add(at & index_varies).cast::<u32>().read();
+        let first = index.add(at & index_varies).cast::<u32>().read().wrapping_add(plus);
         let row = U::load(simd, value, at & value_varies);
         let bits = bits_at(context, at);
         if bits == u16::MAX && buffer.holds(first, 1, LANES as u32) {

@@ -124,9 +124,9 @@ pub(super) enum Special {
     LoadStrided,
     /// Words `a` of buffer `imm[0]`.
     Gather,
-    /// The same, where `a` is the same in all lanes of a chunk.
+    /// Words `a + b` of it, where `a` is the same in all lanes of a chunk, and `b` in all.
     LoadSame,
-    /// The same, where `a` goes up by 1 from lane to lane of a chunk.
+    /// Words `a + b` of it, where `a` goes up by 1 from lane to lane of a chunk, and `b` is the same in all.
     LoadChunk,
     /// Aims a slot at words `a, a + 1, …` of buffer `imm[0]` where it can; if `imm[1]` says that there is one, leaves it to
     /// [`Special::Stream`] in a run that streams.
@@ -140,7 +140,7 @@ pub(super) enum Special {
     StoreStrided,
     /// Stores `b` at words `a` of buffer `imm[0]`.
     Scatter,
-    /// The same, where `a` goes up by 1 from lane to lane of a chunk.
+    /// At words `a + c` of it, where `a` goes up by 1 from lane to lane of a chunk, and `c` is the same in all.
     StoreChunk,
     /// Elements `b` of array `a` of `imm[0]` words.
     LoadArray,
