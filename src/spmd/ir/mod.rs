@@ -562,11 +562,6 @@ impl Effect {
             _ => None,
         }
     }
-
-    /// Whether it writes to its memory.
-    pub(crate) fn writes(self) -> bool {
-        self.memory().is_some() && !matches!(self, Self::AtomicLoad { .. })
-    }
 }
 
 impl Op {

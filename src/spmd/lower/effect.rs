@@ -6,7 +6,7 @@
 
 use naga::{AtomicFunction, Barrier, Expression, Handle, Scalar, Span, TypeInner};
 
-use super::super::ir::{AtomicOp, Binary, Effect, Memory, Order, Stmt, Ty, Value};
+use super::super::ir::{AtomicOp, Binary, Effect, Memory, Order, Ty, Value};
 use super::place::{Place, Root};
 use super::{Frame, Lowerer, Meaning, Result, Unsupported, Vals, layout};
 

@@ -11,6 +11,7 @@
 //! | `build` | appending operations, constants, what is known of an index |
 //! | `usage` | which parts of which variables are indexed dynamically |
 //! | `place` | variables and pointers: load, store, element access |
+//! | `half` | f16 in buffers |
 //! | `statement` | control flow and calls |
 //! | `effect` | barriers and atomics |
 //! | `subgroup` | operations of the subgroup |
@@ -26,6 +27,7 @@ mod arithmetic;
 mod build;
 mod effect;
 mod expression;
+mod half;
 mod layout;
 mod math;
 mod place;

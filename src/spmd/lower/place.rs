@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use naga::{Expression, Handle, Span, Type, TypeInner};
 
-use super::super::ir::{AtomicOp, Binary, Effect, Local, Memory, Op, Stmt, Ty, Unary, Value, Var};
+use super::super::ir::{Binary, Local, Memory, Op, Stmt, Ty, Unary, Value, Var};
 use super::layout::{Elements, Layout, Slot};
 use super::usage::{CHOICE, Part};
 use super::{Frame, Lowerer, Meaning, Result, Unsupported, Vals};
@@ -39,7 +39,7 @@ pub(super) struct Place {
     /// Words to add to it; with a root of leaves, leaves.
     pub index: Option<Value>,
     /// Half-words to add to that: where f16s are indexed one by one. Apart, so that all else is found without shifts.
-    half: Option<Value>,
+    pub half: Option<Value>,
     /// With an `index` into leaves: the few leaves that it chooses from.
     range: (u32, u32),
     /// All of the root, so that past its end there is nothing.
@@ -300,75 +300,6 @@ impl<'m> Lowerer<'m> {
             None => scaled,
         });
         Ok(next)
-    }
-
-    /// Whether a scalar is the upper half of its word; `None` where that is known at run time only.
-    fn is_upper(place: &Place, at: u32) -> Option<bool> {
-        place.half.is_none().then_some(place.offset.wrapping_add(at) % 2 == 1)
-    }
-
-    /// The word of an f16, and the bit that it starts at.
-    fn half_word(&mut self, place: &Place, at: u32) -> (Value, Value) {
-        let (two, sixteen) = (self.build.u32(2), self.build.u32(16));
-        let Some(half) = place.half else {
-            let shift = if Self::is_upper(place, at) == Some(true) { sixteen } else { self.build.u32(0) };
-            return (self.word(place, at), shift);
-        };
-        let offset = self.build.u32(place.offset.wrapping_add(at));
-        let half = self.build.binary(Binary::AddI, half, offset);
-        let word = self.build.binary(Binary::DivU, half, two);
-        let word = match place.index {
-            Some(index) => self.build.binary(Binary::AddI, index, word),
-            None => word,
-        };
-        let odd = self.build.binary(Binary::RemU, half, two);
-        (word, self.build.binary(Binary::MulI, odd, sixteen))
-    }
-
-    fn load_half(
-        &mut self,
-        place: &Place,
-        memory: Memory,
-        at: u32,
-        last: &mut Option<(u32, Value)>,
-    ) -> Value {
-        let (index, shift) = self.half_word(place, at);
-        // The other half is in the same word, if nothing is in between.
-        let number = place.offset.wrapping_add(at) / 2;
-        let word = match *last {
-            Some((same, word)) if same == number && place.half.is_none() => word,
-            _ => self.build.load(Ty::U32, memory, index),
-        };
-        *last = Some((number, word));
-        let bits = if self.build.known_constant(shift) == Some(0) {
-            word
-        } else {
-            self.build.binary(Binary::ShrU, word, shift)
-        };
-        self.build.unary_to(Ty::F32, Unary::F16ToF32, bits)
-    }
-
-    /// Stores one half of a word without touching the other, which may be another invocation's.
-    fn store_half(&mut self, place: &Place, memory: Memory, at: u32, value: Value) {
-        let (index, shift) = self.half_word(place, at);
-        let bits = self.build.unary_to(Ty::U32, Unary::F32ToF16, value);
-        let ones = self.build.u32(0xffff);
-        let mask = self.build.binary(Binary::ShlI, ones, shift);
-        let others = self.build.unary(Unary::NotI, mask);
-        let bits = self.build.binary(Binary::ShlI, bits, shift);
-        self.build.effect(None, Effect::Atomic { op: AtomicOp::And, memory, index, value: others });
-        self.build.effect(None, Effect::Atomic { op: AtomicOp::Or, memory, index, value: bits });
-    }
-
-    /// Stores both halves of a word.
-    fn store_halves(&mut self, place: &Place, memory: Memory, at: u32, low: Value, high: Value) {
-        let index = self.word(place, at);
-        let sixteen = self.build.u32(16);
-        let low = self.build.unary_to(Ty::U32, Unary::F32ToF16, low);
-        let high = self.build.unary_to(Ty::U32, Unary::F32ToF16, high);
-        let high = self.build.binary(Binary::ShlI, high, sixteen);
-        let value = self.build.binary(Binary::OrI, low, high);
-        self.build.block.push(Stmt::Store { memory, index, value });
     }
 
     /// The word that a scalar of a place is at.

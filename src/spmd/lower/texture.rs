@@ -8,7 +8,7 @@
 
 use naga::{
     AddressSpace, Expression, GlobalVariable, Handle, ImageClass, ImageDimension, ImageQuery, ScalarKind,
-    Span, StorageAccess, StorageFormat, TypeInner,
+    StorageAccess, StorageFormat, TypeInner,
 };
 
 use super::super::ir::{
