@@ -98,7 +98,7 @@ impl<T: Pod> Array<T> {
     /// Copies from the GPU if they are current only there; otherwise nothing.
     pub fn read(&self) -> Result<Snapshot<T>> {
         let mut state = self.0.lock();
-        state.to_host(self.0.len).map(|host| Snapshot(Arc::clone(host)))
+        state.fetch(self.0.len).map(|host| Snapshot(Arc::clone(host)))
     }
 
     /// The elements, copied.
@@ -115,7 +115,7 @@ impl<T: Pod> Array<T> {
     /// As [`Array::read`]; `change` is then not called.
     pub fn write<R>(&self, change: impl FnOnce(&mut [T]) -> R) -> Result<R> {
         let mut state = self.0.lock();
-        state.to_host(self.0.len)?;
+        state.fetch(self.0.len)?;
         Ok(change(state.host_mut()))
     }
 }
@@ -260,7 +260,7 @@ impl<T> Shared<T> {
 
 impl<T: Pod> State<T> {
     /// Makes the host's copy current.
-    fn to_host(&mut self, len: usize) -> Result<&Arc<Vec<T>>> {
+    fn fetch(&mut self, len: usize) -> Result<&Arc<Vec<T>>> {
         if !matches!(self.host, Host::Current(_)) {
             let mut elements = vec![T::zeroed(); len];
             if let (Host::Stale, Some(device)) = (&self.host, &self.device) {
@@ -299,7 +299,7 @@ impl<T: Pod + Send + Sync> Resident for Shared<T> {
 
     fn snapshot(&self) -> Result<Arc<dyn Bytes>> {
         let mut state = self.lock();
-        state.to_host(self.len).map(|host| Arc::clone(host) as Arc<dyn Bytes>)
+        state.fetch(self.len).map(|host| Arc::clone(host) as Arc<dyn Bytes>)
     }
 
     fn on_device(&self) -> bool {
@@ -324,11 +324,11 @@ struct Guard<'a, T> {
 
 impl<T: Pod + Send + Sync> Held for Guard<'_, T> {
     fn host(&mut self) -> Result<&[u8]> {
-        self.state.to_host(self.len).map(|host| bytemuck::cast_slice(host))
+        self.state.fetch(self.len).map(|host| bytemuck::cast_slice(host))
     }
 
     fn host_mut(&mut self) -> Result<&mut [u8]> {
-        self.state.to_host(self.len)?;
+        self.state.fetch(self.len)?;
         Ok(bytemuck::cast_slice_mut(self.state.host_mut()))
     }
 

@@ -238,7 +238,7 @@ pub enum Error {
     },
 
     /// Data bound to a variable of a shader does not have the layout of its WGSL type.
-    #[error("{kernel}: `{name}` got {got}, expected {expected}; {hint}\n{layout}")]
+    #[error("{kernel}: `{name}` got {got}, expected {expected}; {help}")]
     WrongLayout {
         /// The kernel's name.
         kernel: String,
@@ -248,10 +248,9 @@ pub enum Error {
         got: String,
         /// The WGSL type, with its size.
         expected: String,
-        /// What to do.
-        hint: String,
-        /// The WGSL type in memory: every member with its offset and size, every array with its stride.
-        layout: String,
+        /// What to do, and in the lines below the WGSL type in memory: every member with its offset and size, every array with
+        /// its stride.
+        help: Box<str>,
     },
 
     /// The same array is bound to two variables of one launch, and the shader writes one of them.

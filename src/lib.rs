@@ -2,7 +2,8 @@
 //! one core, or on every core. A dispatcher chooses, and says why.
 //!
 //! * A [`Kernel`] is the body: a WGSL function ([`Kernel::map`]), which runs everywhere, or a closure for the CPU: over `wide` vectors
-//!   ([`Kernel::lanes`]), over plain numbers ([`Kernel::scalar`]), over slices ([`Kernel::chunk`]).
+//!   ([`Kernel::lanes`]), over plain numbers ([`Kernel::scalar`]), over slices ([`Kernel::chunk`]). Or it is a whole compute shader
+//!   ([`Kernel::shader`]), with workgroup memory, barriers and atomics, which [`Dispatcher::launch`] runs over a [`Grid`].
 //! * [`Dispatcher::run`] joins it with data and runs it on the [`Backend`] with the smallest predicted time, or on the one that
 //!   [`Policy::Only`] names.
 //! * A [`Report`] says what ran, how long each step took, and why.

@@ -113,8 +113,7 @@ fn resource<'a>(
         name: binding.name.clone(),
         got: misfit.got,
         expected: misfit.expected,
-        hint: misfit.hint,
-        layout,
+        help: format!("{}\n{layout}", misfit.hint).into(),
     };
     let bytes = data.bytes();
     let extent = match (&binding.kind, extent) {

@@ -84,8 +84,10 @@ impl Kernel {
             name: if field.is_empty() { rust.name.to_owned() } else { format!("{}.{field}", rust.name) },
             got,
             expected,
-            hint: "a #[repr(C)] struct has its fields in the order they are written: write WGSL's, and its padding".to_owned(),
-            layout: wgsl.to_string(),
+            help: format!(
+                "a #[repr(C)] struct has its fields in the order they are written: write WGSL's, and its padding\n{wgsl}"
+            )
+            .into(),
         })
     }
 }
