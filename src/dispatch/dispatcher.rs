@@ -47,9 +47,6 @@ pub struct Dispatcher {
     cancel: Option<Cancel>,
 }
 
-/// Why no GPU runs a whole compute shader.
-const SHADERS_ON_GPU: Option<Exclusion> = Some(Exclusion::Shader);
-
 /// Nanoseconds that the loops of this process have spent on the CPU so far.
 static SPENT_NS: AtomicU64 = AtomicU64::new(0);
 /// What measuring the CPU costs, roughly.
@@ -223,7 +220,7 @@ impl Dispatcher {
     ) -> Result<Plan> {
         let job = job::check(kernel, grid, bindings.into_bindings())?;
         let work = Work::of_jobs(std::slice::from_ref(&job))?;
-        self.choose(kernel.name(), SHADERS_ON_GPU, work, 1)
+        self.choose(kernel.name(), None, work, 1)
     }
 
     /// Records launches, to be run together: see [`Sequence`].
@@ -239,7 +236,7 @@ impl Dispatcher {
         for job in &*jobs {
             times.compile += job.shader.prepare(&job.grid)?;
         }
-        let mut plan = self.choose(name, SHADERS_ON_GPU, Work::of_jobs(jobs)?, 1)?;
+        let mut plan = self.choose(name, None, Work::of_jobs(jobs)?, 1)?;
         let n = jobs.iter().map(Job::invocations).sum::<u64>();
         let n = usize::try_from(n).unwrap_or(usize::MAX);
         let watch = self.watch();

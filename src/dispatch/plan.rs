@@ -32,8 +32,6 @@ pub enum Exclusion {
     NoAdapter,
     /// The kernel has no WGSL body, and a GPU runs nothing else.
     ClosureOnly,
-    /// The kernel is a whole compute shader, which this version runs on the CPU.
-    Shader,
     /// The call came from a worker of the thread pool: it stays on that worker's lanes.
     Nested,
     /// The pool has one thread.
@@ -50,7 +48,6 @@ impl fmt::Display for Exclusion {
             Self::NotBuilt => "built without the gpu feature",
             Self::NoAdapter => "no GPU here (`forall devices` lists every adapter and why it does not count)",
             Self::ClosureOnly => "the kernel has no WGSL body",
-            Self::Shader => "this version runs whole compute shaders on the CPU",
             Self::Nested => "called from a pool worker, which keeps its loops on its own lanes",
             Self::OneThread => "the pool has one thread",
             Self::Policy => "the policy names another backend",

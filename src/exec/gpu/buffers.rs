@@ -1,4 +1,4 @@
-//! Buffers used again: four kinds, in size classes, with a bound on what lies idle.
+//! Buffers used again: five kinds, in size classes, with a bound on what lies idle.
 //!
 //! Creating a buffer costs from microseconds to milliseconds, and wgpu frees memory only when it is polled, so a loop that is
 //! called again and again must find its buffers where it left them.
@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Input,
     /// What a shader writes.
     Output,
+    /// What a whole shader reads or writes, and what stays on the device between launches.
+    Data,
     /// Read by the host.
     Download,
 }
@@ -28,6 +30,12 @@ impl Kind {
             Self::Input => BufferUsages::STORAGE | BufferUsages::UNIFORM | BufferUsages::COPY_DST,
             // The times that a dispatch began and ended lie behind its results.
             Self::Output => BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::QUERY_RESOLVE,
+            Self::Data => {
+                BufferUsages::STORAGE
+                    | BufferUsages::UNIFORM
+                    | BufferUsages::COPY_SRC
+                    | BufferUsages::COPY_DST
+            }
             Self::Download => BufferUsages::MAP_READ | BufferUsages::COPY_DST,
         }
     }

@@ -8,14 +8,27 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::adapter::{AdapterFact, Found};
 use super::buffers::{Kind, Pool};
 use super::pipeline::Pipelines;
+use super::recent::Recent;
+use super::shader;
+use crate::cancel::{Stopped, Watch};
 
 /// How long a failure waits for the queue to run dry. Slices are sized for a twentieth of a second.
 const SETTLE: Duration = Duration::from_secs(5);
+
+/// How often a wait that may be stopped looks whether it should be.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What is asked for where the adapter has it: clocks, and what a WGSL text may ask for.
+const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::SUBGROUP_BARRIER)
+    .union(wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES);
 
 /// Why a step on the GPU did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,10 +57,14 @@ struct Fate {
 pub(crate) struct Device {
     raw: wgpu::Device,
     queue: wgpu::Queue,
+    adapter: wgpu::Adapter,
     pub fact: AdapterFact,
     pub limits: wgpu::Limits,
+    pub features: wgpu::Features,
     pub pool: Pool,
     pub pipelines: Pipelines,
+    /// Of whole compute shaders.
+    pub shaders: Recent<shader::Key, shader::Pipeline>,
     /// Nanoseconds of one tick of the GPU's clock, where it has one.
     pub tick: Option<f32>,
     fate: Arc<Fate>,
@@ -58,7 +75,7 @@ impl Device {
     pub(crate) fn open(found: Found, max_idle_bytes: u64) -> Result<Self, String> {
         let Found { adapter, fact } = found;
         let limits = adapter.limits();
-        let features = adapter.features() & wgpu::Features::TIMESTAMP_QUERY;
+        let features = adapter.features() & WANTED;
         let request = || {
             pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
                 label: Some("forall"),
@@ -83,14 +100,18 @@ impl Device {
         raw.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             set_first(&told.uncaptured, error.to_string())
         }));
-        let tick = (!features.is_empty()).then(|| queue.get_timestamp_period());
+        let timed = features.contains(wgpu::Features::TIMESTAMP_QUERY);
+        let tick = timed.then(|| queue.get_timestamp_period());
         Ok(Self {
             raw,
             queue,
+            adapter,
             fact,
             limits,
+            features,
             pool: Pool::new(max_idle_bytes),
             pipelines: Pipelines::default(),
+            shaders: Recent::default(),
             tick: tick.filter(|tick| tick.is_normal()),
             fate,
         })
@@ -120,19 +141,73 @@ impl Device {
 
     /// Waits until the GPU has done a submission and the callbacks that it sets off have run.
     pub(crate) fn wait(&self, submission: wgpu::SubmissionIndex, timeout: Duration) -> Result<(), Failure> {
+        if self.wait_at_most(submission, timeout)? {
+            return Ok(());
+        }
+        self.give_up(format!("not finished after {timeout:?}; the device is given up"));
+        Err(self.failure("run", String::new(), false))
+    }
+
+    /// The same as long as `watch` lets it. Nothing cancels a dispatch: one that was stopped may go on for `grace`, and then the
+    /// device is given up.
+    pub(crate) fn wait_unless(
+        &self,
+        watch: &Watch,
+        submission: wgpu::SubmissionIndex,
+        timeout: Duration,
+        grace: Duration,
+    ) -> Result<Result<(), Stopped>, Failure> {
+        if watch.is_never() {
+            return self.wait(submission, timeout).map(Ok);
+        }
+        let clock = Instant::now();
+        let mut stopped: Option<(Stopped, Instant)> = None;
+        while !self.wait_at_most(submission.clone(), LOOK)? {
+            match stopped {
+                Some((why, since)) if since.elapsed() >= grace => {
+                    self.give_up(format!(
+                        "not finished {grace:?} after it was stopped; the device is given up"
+                    ));
+                    return Ok(Err(why));
+                }
+                Some(_) => {}
+                None => stopped = watch.check().err().map(|why| (why, Instant::now())),
+            }
+            if stopped.is_none() && clock.elapsed() >= timeout {
+                self.give_up(format!("not finished after {timeout:?}; the device is given up"));
+                return Err(self.failure("run", String::new(), false));
+            }
+        }
+        Ok(match stopped {
+            Some((why, _)) => Err(why),
+            None => watch.check(),
+        })
+    }
+
+    /// The same for a while: whether it is done.
+    fn wait_at_most(&self, submission: wgpu::SubmissionIndex, timeout: Duration) -> Result<bool, Failure> {
         let poll = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(timeout) };
         match catch_unwind(AssertUnwindSafe(|| self.raw.poll(poll))) {
-            Ok(Ok(_)) if self.lost().is_none() => Ok(()),
+            Ok(Ok(_)) if self.lost().is_none() => Ok(true),
             Ok(Ok(_)) => Err(self.failure("run", String::new(), false)),
-            Ok(Err(wgpu::PollError::Timeout)) => {
-                // Nothing cancels a dispatch. The device is given up; the next call opens another.
-                self.fate.hung.store(true, Ordering::Relaxed);
-                set_first(&self.fate.lost, format!("not finished after {timeout:?}; the device is given up"));
-                Err(self.failure("run", String::new(), false))
-            }
+            Ok(Err(wgpu::PollError::Timeout)) => Ok(false),
             Ok(Err(error)) => Err(self.failure("run", error.to_string(), false)),
             Err(panic) => Err(self.failure("run", panic_text(panic.as_ref()), false)),
         }
+    }
+
+    /// Counts the device as lost while a dispatch may still be running: nothing cancels one. The next call opens another device.
+    fn give_up(&self, reason: String) {
+        self.fate.hung.store(true, Ordering::Relaxed);
+        set_first(&self.fate.lost, reason);
+    }
+
+    /// What textures of a format can be used for.
+    pub(crate) fn format_features(&self, format: wgpu::TextureFormat) -> wgpu::TextureFormatFeatures {
+        if self.features.contains(wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES) {
+            return self.adapter.get_texture_format_features(format);
+        }
+        format.guaranteed_format_features(self.features)
     }
 
     /// Buffers from the pool or new, in the order asked for. When memory runs out, the idle ones are freed, once.

@@ -5,9 +5,15 @@
 mod adapter;
 mod buffers;
 mod device;
+mod launch;
 mod pipeline;
+mod recent;
+mod resident;
 mod run;
+mod shader;
 mod slices;
+mod staging;
+mod texture;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +51,8 @@ pub(crate) struct GpuOptions {
     pub dispatch_target: Duration,
     /// How long to wait for one dispatch before the device is given up.
     pub timeout: Duration,
+    /// How long a launch that was stopped may go on before its device is given up.
+    pub grace: Duration,
     /// The most bytes of buffers kept for the next call.
     pub max_idle_bytes: u64,
     /// Destroys the device after so many slices of a part were submitted.
@@ -59,6 +67,7 @@ impl Default for GpuOptions {
             max_binding_bytes: None,
             dispatch_target: Duration::from_millis(50),
             timeout: Duration::from_secs(120),
+            grace: Duration::from_secs(2),
             // Two slices on their way, with their four buffers.
             max_idle_bytes: 512 << 20,
             #[cfg(test)]
@@ -112,7 +121,8 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Unavailable`] where there is no GPU, the kernel has no WGSL body, or the GPU is too small for it;
-    /// [`Error::Gpu`] where the GPU failed. After `lost: true` the next call opens a device again.
+    /// [`Error::Gpu`] where the GPU failed; [`Error::stopped`] where the part's watch says so. After `lost: true` the next call
+    /// opens a device again.
     pub(crate) fn run(&self, kernel: &Kernel, operations: Option<f64>, part: &mut Part<'_>) -> Result<Times> {
         match kernel.map_shader(part.shape())? {
             Some(shader) => self.run_shader(kernel.signature(), shader, operations, part),
@@ -123,14 +133,34 @@ impl Gpu {
         }
     }
 
-    /// Runs launches of shaders one after the other, as one submission. After an error what is bound holds what it held.
+    /// Runs launches of shaders one after the other, as one submission. After an error what is bound holds what it held, except
+    /// arrays that only a device had which is lost: reading those is an error.
+    ///
+    /// Nothing cancels a dispatch. One that was stopped may go on for [`GpuOptions::grace`]; then the device is given up.
     ///
     /// # Errors
     /// [`Error::Unavailable`] where there is no GPU, or it is too small for them; [`Error::Gpu`] where it failed;
     /// [`Error::stopped`] where `watch` says so.
-    pub(crate) fn launch(&self, jobs: &mut [Job<'_>], _: &Watch) -> Result<Ran> {
-        let name = jobs.first().map_or("sequence", |job| &job.shader.entry);
-        Err(unavailable(name, "this version runs whole compute shaders on the CPU; choose simd or threads"))
+    pub(crate) fn launch(&self, jobs: &mut [Job<'_>], watch: &Watch) -> Result<Ran> {
+        if jobs.iter().all(|job| job.invocations() == 0) {
+            return Ok(Ran::default());
+        }
+        let name = jobs.first().map_or_else(String::new, |job| job.shader.entry.clone());
+        let device = self.device().map_err(|reason| unavailable(&name, reason))?;
+        let outcome = launch::launch(&device, &self.options, jobs, watch);
+        if device.lost().is_some() {
+            self.forget(device);
+        }
+        outcome.map_err(|refusal| match refusal {
+            launch::Refusal::Unable { kernel, reason } => {
+                unavailable(&kernel, format!("{reason}; choose simd or threads"))
+            }
+            launch::Refusal::Failed(Failure { what, message, lost, .. }) => {
+                Error::Gpu { kernel: name, what, message, lost }
+            }
+            launch::Refusal::Stopped(why) => Error::stopped(&name, why),
+            launch::Refusal::Array(error) => error,
+        })
     }
 
     /// The same from the generated shader.
@@ -168,6 +198,7 @@ impl Gpu {
                     signature.params[input].field.name
                 ),
             ),
+            Refusal::Stopped(why) => Error::stopped(name, why),
             Refusal::Failed(Failure { what, message, lost, .. }) => {
                 Error::Gpu { kernel: name.clone(), what, message, lost }
             }

@@ -1,14 +1,11 @@
-//! Compiled shaders, kept for as long as their device.
+//! Compiled shaders of maps, kept for as long as their device, and how fast they have been.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::recent::Recent;
 use crate::kernel::shader::{Binding, Shader};
-
-/// More kernels than any program keeps in use at the same time; beyond it the one unused for longest is compiled again.
-const MAX_PIPELINES: usize = 512;
 
 /// What makes a measurement of the pace tell something about the kernel: a submission costs about 0.1 ms (measured on the
 /// software driver; discrete GPUs are said to take 0.05 to 0.5 ms), less than 2 ns an element from this many elements on, and
@@ -22,7 +19,6 @@ pub(crate) struct Pipeline {
     pub raw: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
     pub pace: Pace,
-    used: AtomicU64,
 }
 
 /// Nanoseconds per element as measured so far.
@@ -56,35 +52,7 @@ impl Pace {
 }
 
 /// The pipelines of one device, by the text of their shader.
-#[derive(Debug, Default)]
-pub(crate) struct Pipelines {
-    by_text: Mutex<HashMap<Arc<str>, Arc<Pipeline>>>,
-    clock: AtomicU64,
-}
-
-impl Pipelines {
-    pub(crate) fn find(&self, shader: &Shader) -> Option<Arc<Pipeline>> {
-        let found = self.lock().get(&shader.text).cloned()?;
-        found.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        Some(found)
-    }
-
-    pub(crate) fn insert(&self, shader: &Shader, pipeline: Arc<Pipeline>) {
-        let mut by_text = self.lock();
-        if by_text.len() >= MAX_PIPELINES {
-            let oldest = by_text.iter().min_by_key(|(_, one)| one.used.load(Ordering::Relaxed));
-            if let Some(text) = oldest.map(|(text, _)| Arc::clone(text)) {
-                by_text.remove(&text);
-            }
-        }
-        pipeline.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        by_text.insert(Arc::clone(&shader.text), pipeline);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Arc<Pipeline>>> {
-        self.by_text.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+pub(crate) type Pipelines = Recent<Arc<str>, Pipeline>;
 
 /// Compiles a shader. Its errors go to the error scopes around the call, and wgpu's shader compiler may panic.
 pub(crate) fn compile(device: &wgpu::Device, name: &str, shader: &Shader) -> Pipeline {
@@ -108,7 +76,7 @@ pub(crate) fn compile(device: &wgpu::Device, name: &str, shader: &Shader) -> Pip
         compilation_options: wgpu::PipelineCompilationOptions::default(),
         cache: None,
     });
-    Pipeline { raw, layout, pace: Pace::default(), used: AtomicU64::new(0) }
+    Pipeline { raw, layout, pace: Pace::default() }
 }
 
 fn layout_entry((binding, what): (u32, &Binding)) -> wgpu::BindGroupLayoutEntry {

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::GpuOptions;
@@ -13,6 +12,8 @@ use super::buffers::Kind;
 use super::device::{Device, Failure};
 use super::pipeline::{self, Pipeline};
 use super::slices::{self, Bounds, Layout};
+use super::staging::{Mapped, STAGED_BYTES, write};
+use crate::cancel::{Stopped, Watch};
 use crate::exec::Times;
 use crate::kernel::shader::{Binding, Shader};
 use crate::part::{Input, Part};
@@ -26,9 +27,6 @@ const TICKS_BYTES: u64 = 16;
 /// Slices submitted and not yet waited for.
 const IN_FLIGHT: usize = 2;
 
-/// Bytes of a whole array uploaded by one submission.
-const UPLOAD_BYTES: usize = 64 << 20;
-
 /// Why a part was not run.
 #[derive(Debug)]
 pub(crate) enum Refusal {
@@ -38,8 +36,16 @@ pub(crate) enum Refusal {
     WholeEmpty { input: usize },
     /// A whole array has more bytes than the device can bind.
     WholeTooLarge { input: usize, bytes: u64, most: u64 },
+    /// The part's watch said so.
+    Stopped(Stopped),
     /// It should have, and did not.
     Failed(Failure),
+}
+
+impl From<Stopped> for Refusal {
+    fn from(why: Stopped) -> Self {
+        Self::Stopped(why)
+    }
 }
 
 impl From<Failure> for Refusal {
@@ -65,12 +71,12 @@ pub(crate) fn run(
     let _ = device.take_uncaptured();
 
     let clock = Instant::now();
-    let pipeline = match device.pipelines.find(shader) {
+    let pipeline = match device.pipelines.find(&shader.text) {
         Some(pipeline) => pipeline,
         None => {
             let made = device.attempt("pipeline", |raw, _| pipeline::compile(raw, name, shader))?;
             let made = Arc::new(made);
-            device.pipelines.insert(shader, Arc::clone(&made));
+            device.pipelines.insert(Arc::clone(&shader.text), Arc::clone(&made));
             made
         }
     };
@@ -90,8 +96,9 @@ pub(crate) fn run(
         while runner.in_flight.len() >= IN_FLIGHT
             || (runner.pipeline.pace.get().is_none() && !runner.in_flight.is_empty())
         {
-            done.push(finished(runner.finish(&mut times)?, part));
+            done.push(finished(runner.finish(&mut times, &part.watch)?, part));
         }
+        part.watch.check()?;
         let n = slices::next(
             &bounds,
             part.n - start,
@@ -110,7 +117,7 @@ pub(crate) fn run(
         }
     }
     while !runner.in_flight.is_empty() {
-        done.push(finished(runner.finish(&mut times)?, part));
+        done.push(finished(runner.finish(&mut times, &part.watch)?, part));
     }
     if let Some(message) = device.take_uncaptured() {
         return Err(device.failure("run", message, false).into());
@@ -210,29 +217,6 @@ fn array<'a>(input: &Input<'a>) -> (&'a [u8], usize) {
     }
 }
 
-/// Whether wgpu has mapped a buffer.
-#[derive(Clone, Debug, Default)]
-struct Mapped(Arc<AtomicU8>);
-
-impl Mapped {
-    fn callback(&self) -> impl FnOnce(Result<(), wgpu::BufferAsyncError>) + Send + 'static {
-        let state = Arc::clone(&self.0);
-        move |outcome| state.store(if outcome.is_ok() { 1 } else { 2 }, Ordering::Release)
-    }
-
-    /// Whether the buffer is mapped, once the GPU is done. A callback runs on the thread that finds its work done, and another
-    /// thread's wait may have found this one's: then it is about to run there.
-    fn is_ok(&self, timeout: Duration) -> bool {
-        let clock = Instant::now();
-        loop {
-            match self.0.load(Ordering::Acquire) {
-                0 if clock.elapsed() < timeout => std::thread::yield_now(),
-                state => return state == 1,
-            }
-        }
-    }
-}
-
 /// A slice on its way.
 struct Slice {
     start: usize,
@@ -274,8 +258,8 @@ impl Runner<'_> {
             let Binding::Whole(input) = *binding else { continue };
             let (data, _) = array(&part.inputs[input]);
             let target = self.device.buffers(&[(Kind::Input, data.len() as u64)])?.remove(0);
-            for (piece, data) in data.chunks(UPLOAD_BYTES).enumerate() {
-                let offset = (piece * UPLOAD_BYTES) as u64;
+            for (piece, data) in data.chunks(STAGED_BYTES as usize).enumerate() {
+                let offset = piece as u64 * STAGED_BYTES;
                 let length = data.len() as u64;
                 let upload = self.device.buffers(&[(Kind::Upload, length)])?.remove(0);
                 write(self.device, &upload, length, |view| view.copy_from_slice(data))?;
@@ -432,18 +416,17 @@ impl Runner<'_> {
     }
 
     /// Waits for the oldest slice.
-    fn finish(&mut self, times: &mut Times) -> Result<Done, Failure> {
+    fn finish(&mut self, times: &mut Times, watch: &Watch) -> Result<Done, Refusal> {
         let slice = self.in_flight.pop_front().expect("called with a slice in flight");
         let clock = Instant::now();
-        self.device.wait(slice.submission, self.options.timeout)?;
+        let GpuOptions { timeout, grace, .. } = *self.options;
+        self.device.wait_unless(watch, slice.submission, timeout, grace)??;
         times.run += clock.elapsed();
-        let timeout = self.options.timeout;
         if !(slice.downloaded.is_ok(timeout) && slice.uploadable.is_ok(timeout)) {
-            return Err(self.device.failure(
-                "readback",
-                "a result buffer could not be mapped".to_owned(),
-                false,
-            ));
+            return Err(self
+                .device
+                .failure("readback", "a result buffer could not be mapped".to_owned(), false)
+                .into());
         }
         // With another slice behind it, this one may have waited for its turn: the time is an upper bound.
         self.pipeline.pace.learn(slice.n, slice.submitted.elapsed());
@@ -452,19 +435,6 @@ impl Runner<'_> {
         self.device.pool.give(Kind::Output, slice.output);
         Ok(Done { start: slice.start, n: slice.n, download: slice.download, timed: slice.timed })
     }
-}
-
-/// Writes a mapped upload buffer and unmaps it.
-fn write(
-    device: &Device,
-    buffer: &wgpu::Buffer,
-    bytes: u64,
-    fill: impl FnOnce(&mut wgpu::BufferViewMut),
-) -> Result<(), Failure> {
-    let written = device.attempt("allocation", |_, _| {
-        buffer.get_mapped_range_mut(0..bytes).map(|mut view| fill(&mut view)).map(|()| buffer.unmap())
-    })?;
-    written.map_err(|error| device.failure("allocation", error.to_string(), false))
 }
 
 /// Copies the results of every slice to the caller's arrays, once all of them can be read. Tells how long the shader ran, where

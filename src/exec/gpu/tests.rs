@@ -3,6 +3,8 @@
 //! The shaders are written out by hand in the form that `kernel/map` generates, so that these tests stand on their own.
 
 mod kernels;
+mod launches;
+mod residents;
 
 use std::sync::Arc;
 use std::time::Duration;
