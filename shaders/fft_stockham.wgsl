@@ -33,12 +33,13 @@ fn radix_4(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     // Which number of its transform this is: `done` is a power of two.
     let k = i & (done - 1u);
-    let turn = k * (quarter / done);
+    let root = roots[k * (quarter / done)];
+    let square = times(root, root);
 
     let a = input[i];
-    let b = times(roots[turn], input[i + quarter]);
-    let c = times(roots[2u * turn], input[i + 2u * quarter]);
-    let d = times(roots[3u * turn], input[i + 3u * quarter]);
+    let b = times(root, input[i + quarter]);
+    let c = times(square, input[i + 2u * quarter]);
+    let d = times(times(square, root), input[i + 3u * quarter]);
 
     let even_sum = a + c;
     let even_difference = a - c;

@@ -6,14 +6,16 @@
 // until it meets a PREFIX.
 //
 // Progress. A workgroup waits only for tiles with a smaller number. Numbers are drawn from `ticket`, so those tiles belong to
-// workgroups that have started already. That is enough wherever a workgroup that has started goes on to its end: on forall's
-// CPU backends with any number of threads, and on the GPUs of NVIDIA, AMD and Intel.
+// workgroups that have started already, and will publish soon if the device lets them go on. Not every device promises that it
+// does, so nobody waits for ever: after PATIENCE looks a workgroup adds up the other one's tile itself (the decoupled fallback of
+// Smith, Levien and Owens 2025).
 //
 // input, output   n numbers
 // state           all zero; a ticket, and a tile for every workgroup; workgroups = ceil(n / 2048)
 
 const WIDTH = 256u;
 const ITEMS = 8u;
+const PATIENCE = 1000u;
 
 // A published sum: a flag above each half of it. An atomic is one word and orders no other memory, so a flag and what it
 // speaks of share a word. Halves with the same flag belong together, because a tile publishes each kind once.
@@ -46,18 +48,26 @@ fn publish(tile: u32, flag: u32, sum: u32) {
 // The sum of everything before the tile.
 fn look_back(tile: u32) -> u32 {
     var before = 0u;
+    var looks = 0u;
     var at = tile;
     while at > 0u {
         let low = atomicLoad(&state.tiles[at - 1u].low);
         let high = atomicLoad(&state.tiles[at - 1u].high);
         let flag = low >> 16u;
-        if flag == 0u || flag != high >> 16u {
+        if flag != 0u && flag == high >> 16u {
+            before += high << 16u | (low & 0xffffu);
+            if flag == PREFIX {
+                break;
+            }
+        } else if looks < PATIENCE {
+            looks++;
             continue;
+        } else {
+            for (var i = (at - 1u) * WIDTH * ITEMS; i < at * WIDTH * ITEMS; i++) {
+                before += input[i];
+            }
         }
-        before += high << 16u | (low & 0xffffu);
-        if flag == PREFIX {
-            break;
-        }
+        looks = 0u;
         at--;
     }
     return before;
