@@ -1,6 +1,10 @@
 //! The `forall` command: arguments and exit codes. Each subcommand has its own file.
 
+mod bind;
+mod body;
 mod devices;
+mod interrupt;
+mod layout;
 mod npy;
 mod progress;
 mod run;
@@ -17,7 +21,7 @@ use clap::{Parser, Subcommand};
 #[command(
     version,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done, 1 it failed (files, data, backend), 2 bad usage."
+    after_help = "Exit codes: 0 done, 1 it failed (files, data, backend), 2 bad usage, 130 Ctrl-C."
 )]
 struct Command {
     #[command(subcommand)]
@@ -37,6 +41,36 @@ enum Failure {
     Usage(String),
     /// It makes sense, and failed: exit code 1.
     Run(String),
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl Failure {
+    /// The same with another message.
+    fn map(self, message: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::Usage(text) => Self::Usage(message(text)),
+            Self::Run(text) => Self::Run(message(text)),
+            Self::Interrupted => Self::Interrupted,
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Run(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Interrupted => interrupt::EXIT_CODE,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Usage(message) | Self::Run(message) => message,
+            Self::Interrupted => "interrupted; every file is as it was before",
+        })
+    }
 }
 
 /// A call that does not fit its kernel, and a body that is no kernel, are bad usage; all else failed on the way.
@@ -52,27 +86,51 @@ impl From<forall::Error> for Failure {
             | E::MissingParameter { .. }
             | E::DuplicateParameter { .. }
             | E::WrongType { .. }
+            | E::WrongCall { .. }
+            | E::GridTooLarge { .. }
+            | E::UnknownBinding { .. }
+            | E::MissingBinding { .. }
+            | E::WrongAccess { .. }
             | E::UnknownBackend { .. }
             | E::Config { .. } => Self::Usage(message),
+            E::Cancelled { .. } => Self::Interrupted,
             _ => Self::Run(message),
         }
     }
 }
 
 fn main() -> ExitCode {
-    // Clap itself exits with 2 on bad usage, with 0 after --help.
-    let done = match Command::parse().subcommand {
+    // Bad usage too is an object where JSON is asked for; what it is that was asked for, clap does not tell then.
+    let json = std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json");
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(error) if json && error.use_stderr() => {
+            let message = error.to_string();
+            return fail(&Failure::Usage(message.trim_end().trim_start_matches("error: ").to_owned()), json);
+        }
+        Err(error) => error.exit(),
+    };
+    let done = match command.subcommand {
         Sub::Run(options) => run::run(&options),
         Sub::Devices(options) => devices::run(&options),
     };
-    let (code, message) = match done.and_then(|text| print(&text)) {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Run(message)) => (1, message),
-        Err(Failure::Usage(message)) => (2, message),
-    };
-    // Where even stderr is closed, the exit code alone tells.
-    let _ = writeln!(io::stderr(), "error: {message}");
-    ExitCode::from(code)
+    match done.and_then(|text| print(&text)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure, json),
+    }
+}
+
+/// Says what went wrong: as one line of JSON on stdout, where the result would be, or in words on stderr.
+fn fail(failure: &Failure, json: bool) -> ExitCode {
+    let exit = failure.exit_code();
+    // Where even stdout or stderr is closed, the exit code alone tells.
+    if json {
+        let object = serde_json::json!({ "error": { "exit": exit, "message": failure.to_string() } });
+        let _ = print(&format!("{object}\n"));
+    } else {
+        let _ = writeln!(io::stderr(), "error: {failure}");
+    }
+    ExitCode::from(exit)
 }
 
 /// All of a command's output at once. A reader that has read enough, as `head`, is no error.

@@ -1,59 +1,36 @@
-//! `forall run`: one loop over real arrays.
+//! `forall run`: one loop over real arrays, or one compute shader over real buffers.
 
-use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
-use std::fmt::Write;
-use std::fs;
-use std::path::Path;
-use std::time::Instant;
+mod function;
+mod shader;
+
+use std::ffi::OsString;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use forall::{
-    Args, Backend, Dispatcher, ElementType, Kernel, OutputArg, OutputArgs, Policy, Progress, Report, Scalar,
-    Signature, Takes, Verdict,
-};
+use forall::{Backend, Policy, Report, Verdict};
 use serde_json::json;
 
-use crate::npy::{Buffer, Shape, Target};
-use crate::summary::Summary;
-use crate::value::{self, Bound, Input, Value};
-use crate::{Failure, progress};
+use crate::body::Body;
+use crate::{Failure, value};
 
-/// Run a loop body over arrays and numbers.
+/// Run a loop body, or a whole compute shader, over arrays and numbers.
 #[derive(Debug, ClapArgs)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Options {
-    /// A .wgsl file holding a function, an inline WGSL function, or an expression such as 'a*x + y'
+    /// A .wgsl file, inline WGSL, or an expression such as 'a*x + y'
     ///
-    /// The function is called once per element. Names of an expression become its inputs. Write -- before an expression that
-    /// begins with a minus sign.
+    /// A text with a @compute entry point is a shader: it runs over a grid, with data for its variables. Of any other WGSL a
+    /// function is called once per element. Names of an expression become its inputs. Write -- before an expression that begins
+    /// with a minus sign.
     body: OsString,
 
-    /// Which function of BODY to run; without it the last one that no other function calls
-    #[arg(long, value_name = "NAME")]
-    function: Option<String>,
-
-    /// The value of an input: a number, FILE.npy, index, uniform:N[:SEED], linspace:LO:HI:N
-    #[arg(long = "in", value_name = "NAME=VALUE")]
-    inputs: Vec<OsString>,
-
-    /// The number of elements, where no input array tells; N,M for an output of two axes, and so on
-    #[arg(long, value_name = "N[,M…]", value_parser = axes)]
-    n: Option<Axes>,
-
-    /// Where to save an output; NAME=FILE.npy for a body with several. Without it the output is summarised
-    ///
-    /// Write a file with = in its name as ./a=b.npy.
-    #[arg(long, value_name = "[NAME=]FILE.npy")]
-    out: Vec<OsString>,
-
-    /// What runs the loop; auto predicts the fastest. A backend that cannot run it is an error, never replaced
+    /// What runs it; auto predicts the fastest. A backend that cannot is an error, never replaced
     ///
     /// Where it is not given the variable FORALL_BACKEND counts, and where that is not set, auto.
     #[arg(long, value_name = "auto|gpu|simd|threads", value_parser = policy)]
     backend: Option<Policy>,
 
-    /// Convert .npy files to the 32-bit type of their parameter: floats round to nearest, whole numbers must fit
+    /// Convert .npy files to the 32-bit type they are bound to: floats round to nearest, whole numbers must fit
     #[arg(long)]
     cast: bool,
 
@@ -61,13 +38,83 @@ pub(crate) struct Options {
     #[arg(long)]
     explain: bool,
 
-    /// Print one JSON object
+    /// Print one JSON object, on stdout, an error too: {"error": {"exit": 2, "message": "…"}}
     #[arg(long)]
     json: bool,
+
+    /// Which function to run; without it the last one that no other function calls
+    #[arg(long, value_name = "NAME", help_heading = "A function or expression")]
+    function: Option<String>,
+
+    /// The value of an input: a number, FILE.npy, index, uniform:N[:SEED], linspace:LO:HI:N
+    #[arg(long = "in", value_name = "NAME=VALUE", help_heading = "A function or expression")]
+    inputs: Vec<OsString>,
+
+    /// The number of elements, where no input array tells; N,M for an output of two axes, and so on
+    #[arg(long, value_name = "N[,M…]", value_parser = axes, help_heading = "A function or expression")]
+    n: Option<Axes>,
+
+    /// Where to save an output; NAME=FILE.npy for a body with several. Without it the output is summarised
+    ///
+    /// Write a file with = in its name as ./a=b.npy.
+    #[arg(long, value_name = "[NAME=]FILE.npy", help_heading = "A function or expression")]
+    out: Vec<OsString>,
+
+    #[command(flatten)]
+    launch: Launch,
+
+    /// Where to save a variable that the shader writes. Without it the variable is summarised
+    #[arg(long, value_name = "NAME=FILE.npy", help_heading = "A compute shader")]
+    save: Vec<OsString>,
+
+    /// Stop after so long, and leave every file as it was
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "A compute shader")]
+    time_limit: Option<Duration>,
+}
+
+/// What a launch of a shader is made of.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "A compute shader")]
+pub(crate) struct Launch {
+    /// The data of a variable: FILE.npy, zeros:TYPE:N, numbers. NAME is its name, or GROUP,BINDING
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub bind: Vec<OsString>,
+
+    /// How many workgroups run
+    #[arg(long, value_name = "X[,Y[,Z]]", value_parser = extent, conflicts_with = "invocations")]
+    pub grid: Option<Extent>,
+
+    /// How many invocations run at least: as many whole workgroups as they take
+    #[arg(long, value_name = "X[,Y[,Z]]", value_parser = extent)]
+    pub invocations: Option<Extent>,
+
+    /// Which @compute entry point to run, where the text has several
+    #[arg(long, value_name = "NAME")]
+    pub entry: Option<String>,
+
+    /// The value of an override constant: a number, true or false
+    #[arg(long = "const", value_name = "NAME=VALUE", value_parser = constant)]
+    pub constants: Vec<Constant>,
+}
+
+impl Launch {
+    /// The first of its options that was given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let Self { bind, grid, invocations, entry, constants } = self;
+        [
+            ("--bind", !bind.is_empty()),
+            ("--grid", grid.is_some()),
+            ("--invocations", invocations.is_some()),
+            ("--entry", entry.is_some()),
+            ("--const", !constants.is_empty()),
+        ]
+        .into_iter()
+        .find_map(|(name, given)| given.then_some(name))
+    }
 }
 
 const HELP: &str = "\
-VALUES
+VALUES of --in
   2  0.5  1e-3  inf  0x1f   a number, the same for every element, of the parameter's type
   -2,-1.25,0.5,1.25         two to four numbers: a vector
   FILE.npy                  one element each; float32, int32, uint32 in C order and native byte order. Any number of axes: the
@@ -79,6 +126,15 @@ VALUES
 
   In an expression a file has its own type, index is u32, uniform and linspace are f32; a number is f32 if it has a point or an
   exponent, otherwise it takes the one type of the other inputs, or f32 if they have none or several. 2f, 2i, 2u name a type.
+
+VALUES of --bind
+  FILE.npy                  the elements of an array, any axes; vectors take the last axis, as (n, 3) for array<vec3<f32>>. Structs: a
+                            structured array with WGSL's padding, or the bytes as uint8. Textures: (height, width, channels)
+  zeros:N  zeros:f32:N      N zeros; the type is checked where it is given. zeros alone for a type of fixed size
+  zeros:X,Y                 a black texture of that width and height
+  3  0.5,1,2                the numbers of a uniform, struct or array, in the order they have in memory
+  index:N                   0, 1, 2, …, N - 1
+  uniform:N[:SEED]  linspace:LO:HI:N   as above
 
 DIFFERS FROM NUMPY
   1/2*x                     divides whole numbers first and is 0: write 0.5*x, x/2 or 1.0/2.0*x
@@ -94,14 +150,18 @@ EXAMPLES
   forall run shaders/collatz.wgsl --in start=index --n 1e6
   forall run shaders/black_scholes.wgsl --in spot=S.npy --in strike=K.npy --in years=T.npy \\
       --in rate=0.02 --in volatility=0.3 --out call=CALL.npy --out put=PUT.npy
+  forall run shaders/reduce_tree.wgsl --bind input=uniform:1e6 --bind sums=zeros:f32:245 --grid 245
+  forall run shaders/game_of_life.wgsl --bind size=640,480 --bind old=OLD.npy --bind next=zeros:307200 \\
+      --invocations 640,480 --save next=NEXT.npy
 
 EXIT CODES
-  0  done
-  1  the loop failed: a file, lengths that differ, a backend that cannot run it
-  2  bad usage: options, values, names, a body that is no kernel
-  A file named by --out holds the whole result or is as it was before.";
+  0    done
+  1    it failed: a file, lengths that differ, a backend that cannot run it, the time limit
+  2    bad usage: options, values, names, a body that is no kernel
+  130  Ctrl-C
+  A file named by --out or --save holds the whole result or is as it was before.";
 
-fn policy(text: &str) -> Result<Policy, String> {
+pub(crate) fn policy(text: &str) -> Result<Policy, String> {
     if text == "auto" {
         return Ok(Policy::Auto);
     }
@@ -118,303 +178,78 @@ fn axes(text: &str) -> Result<Axes, String> {
     fits.then_some(Axes(shape)).ok_or_else(|| "more elements than memory has addresses".into())
 }
 
+/// The size of a grid.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent(pub [u32; 3]);
+
+fn extent(text: &str) -> Result<Extent, String> {
+    let sizes = text.split(',').map(value::count).collect::<Result<Vec<_>, _>>()?;
+    if sizes.len() > 3 {
+        return Err(format!("{} axes, a grid has at most three", sizes.len()));
+    }
+    let mut extent = [1; 3];
+    for (to, from) in extent.iter_mut().zip(sizes) {
+        *to = u32::try_from(from).map_err(|_| format!("{from}: expected less than 2^32"))?;
+    }
+    Ok(Extent(extent))
+}
+
+/// The value of an override constant.
+#[derive(Clone, Debug)]
+pub(crate) struct Constant {
+    pub name: String,
+    pub value: f64,
+}
+
+fn constant(text: &str) -> Result<Constant, String> {
+    let (name, number) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    let literal = number.strip_suffix(['u', 'i', 'f']).filter(|_| !number.contains("inf")).unwrap_or(number);
+    let value = match number {
+        "true" => Some(1.0),
+        "false" => Some(0.0),
+        // Every whole number of WGSL is an f64.
+        _ => value::integer(literal)
+            .map(|whole| whole as f64)
+            .or_else(|| literal.replace('_', "").parse().ok()),
+    };
+    let value = value.ok_or_else(|| format!("`{number}`: expected a number, true or false"))?;
+    Ok(Constant { name: name.to_owned(), value })
+}
+
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: Option<f64> = text.parse().ok();
+    seconds
+        .filter(|seconds| *seconds > 0.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected a number of seconds above 0".into())
+}
+
 /// Does it all; gives the text for stdout.
 pub(crate) fn run(options: &Options) -> Result<String, Failure> {
-    let started = Instant::now();
-    let inputs = open(&options.inputs)?;
-    let kernel = kernel(options, &inputs)?;
-    let signature = kernel.signature();
-    let bound = bind(signature, &inputs, options.cast)?;
-    let shape = output_shape(signature, &bound, options.n.as_ref().map(|axes| &*axes.0))?;
-    let n: usize = shape.iter().product();
-    let targets = targets(signature, &options.out)?;
-
-    let mut buffers = Vec::new();
-    for field in &signature.outputs {
-        let len = n.checked_mul(field.ty.size());
-        buffers.push(Buffer::new(
-            len.ok_or_else(|| Failure::Run(format!("{n} elements do not fit in memory")))?,
-        )?);
-    }
-    let opened = Instant::now();
-
-    let done = Progress::new();
-    let report = progress::count(&signature.name, n, &done, || {
-        dispatch(&kernel, &bound, &mut buffers, options.backend, done.clone())
-    })?;
-    let ran = Instant::now();
-
-    let save = || -> Result<(), Failure> {
-        for ((target, field), buffer) in targets.iter().zip(&signature.outputs).zip(&buffers) {
-            if let Some(target) = target {
-                target.write(field.ty, &shape, buffer.bytes())?;
-            }
-        }
-        Ok(())
-    };
-    progress::watch("writing", save)?;
-    let written = Instant::now();
-
-    let outputs = || signature.outputs.iter().zip(&targets).zip(&buffers);
-    let shown = |ty: ElementType| -> Vec<usize> {
-        shape.iter().copied().chain((ty.width > 1).then_some(ty.width.into())).collect()
-    };
-    if options.json {
-        let outputs: Vec<_> = outputs()
-            .map(|((field, target), buffer)| {
-                let mut out = Summary::of(buffer.bytes(), field.ty).json();
-                out.insert("name".into(), json!(field.name));
-                out.insert("type".into(), json!(field.ty.to_string()));
-                out.insert("shape".into(), json!(shown(field.ty)));
-                out.insert("file".into(), json!(target.as_ref().map(|t| t.shown.to_string_lossy())));
-                out
-            })
-            .collect();
-        let seconds = json!({
-            "open": (opened - started).as_secs_f64(),
-            "run": (ran - opened).as_secs_f64(),
-            "write": (written - ran).as_secs_f64(),
-        });
-        let object = json!({
-            "kernel": signature.name, "n": n, "report": report_json(&report), "outputs": outputs, "seconds": seconds,
-        });
-        return Ok(format!("{object}\n"));
-    }
-    let mut text = String::new();
-    let line = if options.explain { report.explain() } else { report.to_string() };
-    let _ = writeln!(text, "{}", line.trim_end());
-    for ((field, target), buffer) in outputs() {
-        let _ = write!(text, "{}: {} {}", field.name, field.ty.scalar.name(), Shape(&shown(field.ty)));
-        match target {
-            Some(target) => {
-                let _ = writeln!(text, " in {}", target.shown.display());
-            }
-            None => {
-                let _ = write!(text, "\n{}", Summary::of(buffer.bytes(), field.ty));
-            }
-        }
-    }
-    Ok(text)
-}
-
-/// Splits `NAME=REST` at the first `=`. Values may be paths that are not UTF-8; names are.
-fn split(text: &OsStr) -> Option<(&str, &OsStr)> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::ffi::OsStrExt;
-        let bytes = text.as_bytes();
-        let at = bytes.iter().position(|&byte| byte == b'=')?;
-        Some((std::str::from_utf8(&bytes[..at]).ok()?, OsStr::from_bytes(&bytes[at + 1..])))
-    }
-    #[cfg(not(unix))]
-    {
-        let (name, rest) = text.to_str()?.split_once('=')?;
-        Some((name, rest.as_ref()))
-    }
-}
-
-fn open(inputs: &[OsString]) -> Result<Vec<Input>, Failure> {
-    let mut names = HashSet::new();
-    let mut parsed = Vec::new();
-    // First what is wrong with the command, then what is wrong with the files.
-    for (seed, input) in inputs.iter().enumerate() {
-        let usage = |message: String| Failure::Usage(format!("--in {}: {message}", input.to_string_lossy()));
-        let (name, value) = split(input).ok_or_else(|| usage("expected NAME=VALUE".into()))?;
-        if !names.insert(name) {
-            return Err(usage(format!("`{name}` already has a value")));
-        }
-        parsed.push((name, Value::parse(value, seed as u64).map_err(usage)?));
-    }
-    parsed.into_iter().map(|(name, value)| Input::open(name.to_owned(), value)).collect()
-}
-
-/// BODY as a kernel.
-fn kernel(options: &Options, inputs: &[Input]) -> Result<Kernel, Failure> {
-    let read = |source: &str| match &options.function {
-        Some(function) => Kernel::map_named(source, function),
-        None => Kernel::map(source),
-    };
-    let path = Path::new(&options.body);
-    if path.extension().is_some_and(|extension| extension == "wgsl") {
-        let source =
-            fs::read_to_string(path).map_err(|e| Failure::Run(format!("{}: {e}", path.display())))?;
-        return read(&source).map_err(|error| match error.into() {
-            Failure::Usage(message) => Failure::Usage(format!("{}: {message}", path.display())),
-            Failure::Run(message) => Failure::Run(format!("{}: {message}", path.display())),
-        });
-    }
-    let text = options.body.to_str().ok_or_else(|| Failure::Usage("BODY is not UTF-8".into()))?;
-    let words = || text.split(|c: char| !c.is_alphanumeric() && c != '_');
-    if options.function.is_some() || words().any(|word| word == "fn") {
-        return Ok(read(text)?);
-    }
-    // Whole numbers without a type take the one that all typed inputs share.
-    let own = inputs.iter().map(|input| input.own_type(options.cast)).collect::<Result<Vec<_>, _>>()?;
-    let mut scalars = own.iter().flatten().map(|ty| ty.scalar);
-    let shared = scalars.next().filter(|first| scalars.all(|scalar| scalar == *first)).unwrap_or(Scalar::F32);
-    let types: Vec<(&str, ElementType)> = (inputs.iter().zip(own))
-        .map(|(input, ty)| (&*input.name, ty.unwrap_or(ElementType { scalar: shared, width: input.width() })))
-        .collect();
-    let kernel = Kernel::expression(text, &types).map_err(|error| match error.into() {
-        Failure::Usage(message) if message.contains("no definition in scope") => {
-            Failure::Usage(format!("{message}\nevery name of an expression needs a value: --in NAME=VALUE"))
-        }
-        other => other,
-    })?;
-    for input in inputs {
-        if !words().any(|word| word == input.name) {
+    let body = Body::open(&options.body)?;
+    let Options { function, inputs, n, out, launch, save, time_limit, .. } = options;
+    if body.is_shader() {
+        let others = [
+            ("--function", function.is_some(), "--entry"),
+            ("--in", !inputs.is_empty(), "--bind"),
+            ("--n", n.is_some(), "--grid or --invocations"),
+            ("--out", !out.is_empty(), "--save"),
+        ];
+        if let Some((name, _, instead)) = others.into_iter().find(|(_, given, _)| *given) {
             return Err(Failure::Usage(format!(
-                "--in {}: the expression `{text}` does not use it",
-                input.name
+                "{name} is for functions and expressions; BODY is a compute shader, which takes {instead}"
             )));
         }
+        return shader::run(options, &body);
     }
-    Ok(kernel)
-}
-
-/// The inputs in the order of the kernel's parameters.
-fn bind<'a>(signature: &Signature, inputs: &'a [Input], cast: bool) -> Result<Vec<Bound<'a>>, Failure> {
-    let names = || {
-        signature
-            .params
-            .iter()
-            .map(|p| format!("{} ({})", p.field.name, p.field.ty))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    for input in inputs {
-        if !signature.params.iter().any(|param| param.field.name == input.name) {
-            let known = if signature.params.is_empty() { "none".into() } else { names() };
-            return Err(Failure::Usage(format!(
-                "--in {}: {} has no such parameter; it has {known}",
-                input.name, signature.name
-            )));
-        }
-    }
-    let bind = |param: &forall::Param| {
-        let name = &param.field.name;
-        let input = inputs.iter().find(|input| input.name == *name).ok_or_else(|| {
-            Failure::Usage(format!(
-                "parameter `{name}` ({}) of {} has no value; add --in {name}=VALUE",
-                param.field.ty, signature.name
-            ))
-        })?;
-        input.bind(param.field.ty, cast)
-    };
-    signature.params.iter().map(bind).collect()
-}
-
-/// The shape of every output, without the components of vectors: that of the inputs, or --n.
-fn output_shape(
-    signature: &Signature,
-    bound: &[Bound<'_>],
-    n: Option<&[usize]>,
-) -> Result<Vec<usize>, Failure> {
-    let params = || signature.params.iter().zip(bound).filter(|(param, _)| param.takes != Takes::Whole);
-    let arrays = || params().filter_map(|(param, bound)| Some((&param.field.name, bound.elements.as_ref()?)));
-    let asked = n.map(|n| n.iter().product::<usize>());
-    let Some((first_name, first)) = arrays().next() else {
-        let index = params().find(|(_, bound)| bound.is_index()).map(|(param, _)| &param.field.name);
-        return match (n, index) {
-            (Some(shape), _) => Ok(shape.to_vec()),
-            (None, Some(name)) => Err(Failure::Usage(format!(
-                "`{name}` is index, and no array tells how many elements; add --n N"
-            ))),
-            // Only numbers: one result.
-            (None, None) => Ok(vec![1]),
-        };
-    };
-    if let Some((name, other)) = arrays().find(|(_, other)| other.n != first.n) {
-        return Err(Failure::Run(format!(
-            "`{name}` has {} elements, expected {}, as `{first_name}`; every array of one loop has the same length",
-            other.n, first.n
-        )));
-    }
-    if let Some(asked) = asked.filter(|asked| *asked != first.n) {
+    let others = [("--save", !save.is_empty()), ("--time-limit", time_limit.is_some())];
+    let others = others.into_iter().find_map(|(name, given)| given.then_some(name));
+    if let Some(name) = launch.given().or(others) {
         return Err(Failure::Usage(format!(
-            "--n asks for {asked} elements, but `{first_name}` has {}; leave --n out",
-            first.n
+            "{name} is for compute shaders; BODY has no @compute entry point, so it takes --in, --n, --out and --function"
         )));
     }
-    let mut shapes = arrays().filter_map(|(name, elements)| Some((name, elements.shape.as_ref()?)));
-    let Some((shaped, shape)) = shapes.next() else {
-        return Ok(n.map_or_else(|| vec![first.n], <[usize]>::to_vec));
-    };
-    if let Some(asked) = n.filter(|asked| asked.len() > 1 && asked != shape) {
-        return Err(Failure::Usage(format!(
-            "--n asks for the shape {}, but `{shaped}` has {}; leave --n out",
-            Shape(asked),
-            Shape(shape)
-        )));
-    }
-    if let Some((name, other)) = shapes.find(|(_, other)| *other != shape) {
-        return Err(Failure::Run(format!(
-            "`{name}` has the shape {}, expected {}, as `{shaped}`; arrays are not broadcast",
-            Shape(other),
-            Shape(shape)
-        )));
-    }
-    Ok(shape.clone())
-}
-
-/// Whether the text before a `=` is a name. A file is no name where it has a point or a slash: `./a=b.npy`.
-fn is_name(text: &str) -> bool {
-    text.chars().all(|c| c == '_' || c.is_alphanumeric()) && !text.starts_with(|c: char| c.is_ascii_digit())
-}
-
-/// Where each output of the kernel goes.
-fn targets(signature: &Signature, outs: &[OsString]) -> Result<Vec<Option<Target>>, Failure> {
-    let names = || signature.outputs.iter().map(|field| &*field.name).collect::<Vec<_>>().join(", ");
-    let mut files: Vec<Option<&Path>> = vec![None; signature.outputs.len()];
-    for out in outs {
-        let (at, file) = match split(out).filter(|(name, _)| is_name(name)) {
-            Some((name, file)) => {
-                let at = signature.outputs.iter().position(|field| field.name == name);
-                let at = at.ok_or_else(|| {
-                    Failure::Usage(format!("--out {name}=…: no output `{name}`; it has {}", names()))
-                })?;
-                (at, Path::new(file))
-            }
-            None if signature.outputs.len() == 1 => (0, Path::new(out)),
-            None => {
-                return Err(Failure::Usage(format!(
-                    "--out {}: {} has {} outputs ({}); write --out NAME=FILE.npy for each one to keep",
-                    out.to_string_lossy(),
-                    signature.name,
-                    signature.outputs.len(),
-                    names()
-                )));
-            }
-        };
-        if files[at].replace(file).is_some() {
-            let name = &signature.outputs[at].name;
-            return Err(Failure::Usage(format!(
-                "--out {}: `{name}` already has a file",
-                out.to_string_lossy()
-            )));
-        }
-    }
-    let same = |(at, file): (usize, &Option<&Path>)| file.is_some() && files[..at].contains(file);
-    if files.iter().enumerate().any(same) {
-        return Err(Failure::Usage("--out: two outputs have the same file".into()));
-    }
-    files.into_iter().map(|file| file.map(Target::new).transpose()).collect()
-}
-
-fn dispatch(
-    kernel: &Kernel,
-    bound: &[Bound<'_>],
-    outputs: &mut [Buffer],
-    policy: Option<Policy>,
-    progress: Progress,
-) -> Result<Report, Failure> {
-    let signature = kernel.signature();
-    let args = bound.iter().fold(Args::new(), |args, bound| args.push(bound.arg()));
-    let outputs = (signature.outputs.iter().zip(outputs)).fold(OutputArgs::new(), |all, (field, buffer)| {
-        all.push(OutputArg::array(buffer.bytes_mut(), field.ty))
-    });
-    let dispatcher = policy.map_or_else(Dispatcher::new, |policy| Dispatcher::new().with_policy(policy));
-    Ok(dispatcher.with_progress(progress).run(kernel, args, outputs)?)
+    function::run(options, &body)
 }
 
 fn report_json(report: &Report) -> serde_json::Value {

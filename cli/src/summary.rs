@@ -2,8 +2,11 @@
 
 use std::fmt::{self, Debug};
 
-use forall::{ElementType, Scalar};
+use forall::ElementType;
 use serde_json::{Value, json};
+
+use crate::bind::from_half;
+use crate::npy::Number as Kind;
 
 /// Elements shown at each end.
 const SHOWN: usize = 3;
@@ -86,11 +89,31 @@ impl Element for u32 {
 impl Summary {
     /// Of packed elements of type `ty`.
     pub(crate) fn of(bytes: &[u8], ty: ElementType) -> Self {
-        let width = usize::from(ty.width);
-        match ty.scalar {
-            Scalar::I32 => Self::of_numbers::<i32>(bytemuck::cast_slice(bytes), width),
-            Scalar::U32 => Self::of_numbers::<u32>(bytemuck::cast_slice(bytes), width),
-            _ => Self::of_numbers::<f32>(bytemuck::cast_slice(bytes), width),
+        Self::of_file(bytes, ty.scalar.into(), ty.width.into())
+    }
+
+    /// Of packed elements of `width` numbers each.
+    pub(crate) fn of_file(bytes: &[u8], number: Kind, width: usize) -> Self {
+        match number {
+            Kind::I32 => Self::of_numbers::<i32>(&words(bytes), width),
+            Kind::U32 => Self::of_numbers::<u32>(&words(bytes), width),
+            // The numbers of textures are widened: there are few of them.
+            Kind::U8 => Self::of_numbers(&bytes.iter().map(|&x| u32::from(x)).collect::<Vec<_>>(), width),
+            Kind::I8 => Self::of_numbers(
+                &bytes.iter().map(|&x| i32::from(x.cast_signed())).collect::<Vec<_>>(),
+                width,
+            ),
+            Kind::U16 => {
+                Self::of_numbers(&words(bytes).iter().map(|&x: &u16| u32::from(x)).collect::<Vec<_>>(), width)
+            }
+            Kind::I16 => {
+                Self::of_numbers(&words(bytes).iter().map(|&x: &i16| i32::from(x)).collect::<Vec<_>>(), width)
+            }
+            Kind::F16 => {
+                Self::of_numbers(&words(bytes).iter().map(|&x| from_half(x)).collect::<Vec<_>>(), width)
+            }
+            // No output has one of the others.
+            Kind::F32 | Kind::F64 | Kind::I64 | Kind::U64 => Self::of_numbers::<f32>(&words(bytes), width),
         }
     }
 
@@ -146,6 +169,12 @@ impl Summary {
         out.insert("infinite".into(), json!(self.infinite));
         out
     }
+}
+
+/// Bytes as numbers: where they are if they are aligned.
+fn words<T: bytemuck::Pod>(bytes: &[u8]) -> std::borrow::Cow<'_, [T]> {
+    bytemuck::try_cast_slice(bytes)
+        .map_or_else(|_| bytemuck::pod_collect_to_vec(bytes).into(), std::borrow::Cow::Borrowed)
 }
 
 /// Two lines: elements, then the range.

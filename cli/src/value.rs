@@ -12,6 +12,22 @@ use forall::{Arg, ElementType, Scalar};
 use crate::Failure;
 use crate::npy::{Array, Shape};
 
+/// Splits `NAME=REST` at the first `=`. Values may be paths that are not UTF-8; names are.
+pub(crate) fn split(text: &OsStr) -> Option<(&str, &OsStr)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let bytes = text.as_bytes();
+        let at = bytes.iter().position(|&byte| byte == b'=')?;
+        Some((std::str::from_utf8(&bytes[..at]).ok()?, OsStr::from_bytes(&bytes[at + 1..])))
+    }
+    #[cfg(not(unix))]
+    {
+        let (name, rest) = text.to_str()?.split_once('=')?;
+        Some((name, rest.as_ref()))
+    }
+}
+
 /// A VALUE, read but not yet typed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
@@ -92,7 +108,7 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
 }
 
 impl Literal {
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (number, suffix) = match text.as_bytes().last()? {
             _ if text.ends_with("inf") => (text, None),
             b'u' => (&text[..text.len() - 1], Some(Scalar::U32)),
@@ -112,7 +128,7 @@ impl Literal {
     }
 
     /// The number as a value of type `scalar`, or why it is none.
-    fn bytes(&self, scalar: Scalar) -> Result<[u8; 4], String> {
+    pub(crate) fn bytes(&self, scalar: Scalar) -> Result<[u8; 4], String> {
         let text = &self.text;
         let wrong = |why: &str| Err(format!("`{text}` {why} {}", scalar.name()));
         if self.suffix.is_some_and(|suffix| suffix != scalar) {
@@ -151,7 +167,7 @@ impl Literal {
 }
 
 /// A whole number, decimal or hexadecimal, underscores allowed.
-fn integer(text: &str) -> Option<i64> {
+pub(crate) fn integer(text: &str) -> Option<i64> {
     let digits = text.replace('_', "");
     match digits.strip_prefix("0x") {
         Some(hex) => i64::from_str_radix(hex, 16).ok(),
@@ -312,7 +328,7 @@ impl Bound<'_> {
 }
 
 /// The scalar of 32 bits that `--cast` makes of this one.
-const fn narrow(scalar: Scalar) -> Scalar {
+pub(crate) const fn narrow(scalar: Scalar) -> Scalar {
     match scalar {
         Scalar::F32 | Scalar::F64 => Scalar::F32,
         Scalar::I32 | Scalar::I64 => Scalar::I32,
@@ -323,24 +339,24 @@ const fn narrow(scalar: Scalar) -> Scalar {
 /// A file for a parameter, converted where the types differ: `--cast` was given.
 fn bind_file(array: &Array, ty: ElementType) -> Result<Bound<'_>, String> {
     // A vector parameter takes the last axis.
-    let (shape, got_width) = match array.shape.split_last() {
+    let (shape, got_width) = match array.shape().split_last() {
         Some((&last, rest)) if ty.width > 1 => (rest, last),
-        _ => (array.shape.as_slice(), 1),
+        _ => (array.shape(), 1),
     };
     if got_width != usize::from(ty.width) {
         return Err(format!(
             "shape {}, expected a last axis of {} for a parameter of type {ty}",
-            Shape(&array.shape),
+            Shape(array.shape()),
             ty.width
         ));
     }
     let data = if array.scalar == ty.scalar {
         Data::Array(Cow::Borrowed(array.bytes()))
     } else {
-        Data::Words(convert(array, ty.scalar)?)
+        Data::Words(convert(array.scalar, array.bytes(), ty.scalar)?)
     };
     // An array of no axes is a number, as in NumPy.
-    if array.shape.is_empty() {
+    if array.shape().is_empty() {
         let bytes = match data {
             Data::Words(words) => bytemuck::cast_slice(&words).to_vec(),
             _ => array.bytes().to_vec(),
@@ -352,10 +368,10 @@ fn bind_file(array: &Array, ty: ElementType) -> Result<Bound<'_>, String> {
 }
 
 /// Numbers of a file in another 32-bit type: floats are rounded to the nearest, whole numbers must fit.
-fn convert(array: &Array, to: Scalar) -> Result<Vec<u32>, String> {
+pub(crate) fn convert(from: Scalar, bytes: &[u8], to: Scalar) -> Result<Vec<u32>, String> {
     macro_rules! from {
         ($from:ty) => {{
-            let numbers: &[$from] = bytemuck::cast_slice(array.bytes());
+            let numbers: &[$from] = bytemuck::cast_slice(bytes);
             if to == Scalar::F32 {
                 return Ok(numbers.iter().map(|&x| (x as f32).to_bits()).collect());
             }
@@ -369,12 +385,10 @@ fn convert(array: &Array, to: Scalar) -> Result<Vec<u32>, String> {
             numbers.map(|(i, &x)| fits(x as i128).ok_or_else(|| misfit(i, x))).collect()
         }};
     }
-    match array.scalar {
-        Scalar::F32 | Scalar::F64 if to != Scalar::F32 => Err(format!(
-            "--cast does not make {} of {}; round first, with NumPy",
-            to.name(),
-            array.scalar.name()
-        )),
+    match from {
+        Scalar::F32 | Scalar::F64 if to != Scalar::F32 => {
+            Err(format!("--cast does not make {} of {}; round first, with NumPy", to.name(), from.name()))
+        }
         Scalar::F32 => from!(f32),
         Scalar::F64 => from!(f64),
         Scalar::I32 => from!(i32),
@@ -385,7 +399,7 @@ fn convert(array: &Array, to: Scalar) -> Result<Vec<u32>, String> {
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): the mixing of one 64-bit counter.
-const fn mix(counter: u64) -> u64 {
+pub(crate) const fn mix(counter: u64) -> u64 {
     let mut z = counter.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -393,13 +407,13 @@ const fn mix(counter: u64) -> u64 {
 }
 
 /// `n` numbers in [0, 1), all 2^24 values equally likely. Number i depends on the seed and i only.
-fn uniform(seed: u64, n: usize) -> Result<Vec<f32>, String> {
+pub(crate) fn uniform(seed: u64, n: usize) -> Result<Vec<f32>, String> {
     let start = mix(seed.wrapping_add(1));
     generate(n, |i| (mix(start.wrapping_add(i as u64 + 1)) >> 40) as f32 * 2.0_f32.powi(-24))
 }
 
 /// `n` numbers from `lo` to `hi`, both included, as `numpy.linspace`; computed in f64, rounded once.
-fn linspace(lo: f64, hi: f64, n: usize) -> Result<Vec<f32>, String> {
+pub(crate) fn linspace(lo: f64, hi: f64, n: usize) -> Result<Vec<f32>, String> {
     let step = if n > 1 { (hi - lo) / (n - 1) as f64 } else { 0.0 };
     generate(n, |i| if i > 0 && i == n - 1 { hi as f32 } else { (lo + i as f64 * step) as f32 })
 }
