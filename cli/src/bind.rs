@@ -192,7 +192,11 @@ pub(crate) fn resolve<'g>(
 }
 
 /// Says which variables have no data, if any.
-pub(crate) fn complete(kernel: &Kernel, data: Vec<Option<Data>>) -> Result<Vec<Data>, Failure> {
+pub(crate) fn complete(
+    kernel: &Kernel,
+    data: Vec<Option<Data>>,
+    others: &[Place<'_>],
+) -> Result<Vec<Data>, Failure> {
     let missing: Vec<String> = (kernel.bindings().iter().zip(&data))
         .filter(|(_, data)| data.is_none())
         .map(|(binding, _)| format!("\n  --bind {}={}   for {binding}", binding.name, example(binding)))
@@ -200,7 +204,10 @@ pub(crate) fn complete(kernel: &Kernel, data: Vec<Option<Data>>) -> Result<Vec<D
     if missing.is_empty() {
         return Ok(data.into_iter().flatten().collect());
     }
-    Err(Failure::Usage(format!("{}: variables without data; add{}", kernel.name(), missing.concat())))
+    let name = kernel.name();
+    let others: Vec<String> =
+        others.iter().map(|place| format!("\n{name} uses no variable {place}")).collect();
+    Err(Failure::Usage(format!("{name}: variables without data; add{}{}", missing.concat(), others.concat())))
 }
 
 /// A VALUE that a variable may have.

@@ -429,7 +429,10 @@ fn header(dtype: &Dtype, shape: &[usize]) -> Vec<u8> {
             ([b"\x93NUMPY\x02\x00".as_slice(), &len.to_le_bytes()].concat(), padded(before + 2))
         }
     };
-    out.extend(format!("{dict:<width$}\n", width = padded - 1).bytes());
+    // Formatting pads to 65 535 columns at most.
+    out.extend(dict.bytes());
+    out.extend(std::iter::repeat_n(b' ', padded - 1 - dict.len()));
+    out.push(b'\n');
     out
 }
 

@@ -257,6 +257,7 @@ fn report_json(report: &Report) -> serde_json::Value {
         .map(|entry| {
             let (verdict, reason) = match entry.verdict {
                 Verdict::Chosen | Verdict::ChosenUnknown => ("chosen", None),
+                Verdict::Unknown => ("unknown", None),
                 Verdict::Slower => ("slower", None),
                 Verdict::Unopened => ("unopened", None),
                 Verdict::Excluded(why) => ("excluded", Some(why.to_string())),

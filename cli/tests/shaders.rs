@@ -30,9 +30,9 @@ fn a_sum_of_files_around_the_edges_of_a_tile() {
         let groups = n.div_ceil(4096);
         for backend in CPU {
             let sums = format!("sums=zeros:f32:{groups}");
-            let args = ["run", &shader, "--bind", "input=x.npy", "--bind", &sums, "--grid", &groups.to_string()];
-            let text =
-                success(&dir, [&args[..], &["--save", "sums=s.npy", "--backend", backend]].concat());
+            let args =
+                ["run", &shader, "--bind", "input=x.npy", "--bind", &sums, "--grid", &groups.to_string()];
+            let text = success(&dir, [&args[..], &["--save", "sums=s.npy", "--backend", backend]].concat());
             let sums = read_f32(dir.join("s.npy"));
             assert_eq!(sums.len(), groups);
             assert_eq!(sums.iter().sum::<f32>(), x.iter().sum::<f32>(), "{n} on {backend}");
@@ -44,7 +44,8 @@ fn a_sum_of_files_around_the_edges_of_a_tile() {
     let args = ["--bind", "0,0=1,2,3,4", "--bind", "0,1=zeros", "--const", "WIDTH=8", "--const", "ITEMS=0x2"];
     let error = failure(&dir, 2, [&["run", &shader], &args[..], &["--grid", "1"]].concat());
     assert!(error.contains("array<f32> has any length: zeros:N"), "{error}");
-    let args = ["--bind", "0,0=1,2,3,4", "--bind", "0,1=zeros:1", "--const", "WIDTH=8", "--const", "ITEMS=0x2"];
+    let args =
+        ["--bind", "0,0=1,2,3,4", "--bind", "0,1=zeros:1", "--const", "WIDTH=8", "--const", "ITEMS=0x2"];
     let text = success(&dir, [&["run", &shader], &args[..], &["--grid", "1"]].concat());
     assert!(text.contains("workgroups of 8 × 1 × 1") && text.contains("sums: f32 (1,)\n  10.0\n"), "{text}");
 }
@@ -113,7 +114,8 @@ fn every_kind_of_type() {
     fs::write(dir.join("t.wgsl"), TYPES).unwrap();
     let points: Vec<f32> = (1..=6).map(|i| i as f32).collect();
     fs::write(dir.join("p.npy"), npy("<f4", "(2, 3)", &f32s(&points))).unwrap();
-    let args = ["run", "t.wgsl", "--bind", "params=2,-1,1,5u", "--bind", "points=p.npy", "--invocations", "2"];
+    let args =
+        ["run", "t.wgsl", "--bind", "params=2,-1,1,5u", "--bind", "points=p.npy", "--invocations", "2"];
     let rest = ["--bind", "moved=zeros:vec3f:2", "--bind", "1,1=zeros:Body:2", "--bind", "table=zeros"];
     let save = ["--save", "moved=m.npy", "--save", "state=s.npy", "--save", "1,2=t.npy"];
     success(&dir, [&args[..], &rest, &save].concat());
@@ -131,10 +133,15 @@ fn every_kind_of_type() {
     let again = ["--bind", "moved=m.npy", "--bind", "state=s.npy", "--bind", "table=t.npy"];
     let text = success(&dir, [&args[..], &again].concat());
     assert!(text.contains("state.count: u32 (1,)\n  4\n"), "{text}");
-    assert!(text.contains("state.bodies.velocity: f32 (2, 3)\n  (1.0, 5.0, 11.0)  (7.0, 11.0, 17.0)\n"), "{text}");
+    assert!(
+        text.contains("state.bodies.velocity: f32 (2, 3)\n  (1.0, 5.0, 11.0)  (7.0, 11.0, 17.0)\n"),
+        "{text}"
+    );
     assert!(text.contains("state.bodies.id: u32 (2,)\n  7  7\n"), "{text}");
-    let json: Value = serde_json::from_str(&success(&dir, [&args[..], &again, &["--json"]].concat())).unwrap();
-    let outputs: Vec<_> = json["outputs"].as_array().unwrap().iter().map(|o| o["name"].as_str().unwrap()).collect();
+    let json: Value =
+        serde_json::from_str(&success(&dir, [&args[..], &again, &["--json"]].concat())).unwrap();
+    let outputs: Vec<_> =
+        json["outputs"].as_array().unwrap().iter().map(|o| o["name"].as_str().unwrap()).collect();
     assert_eq!(outputs[..2], ["moved", "state.count"]);
     assert_eq!(json["report"]["backend"].as_str().map(|name| CPU.contains(&name)), Some(true));
 
@@ -205,10 +212,15 @@ fn bad_usage() {
     let dir = folder("shader_usage");
     fs::write(dir.join("d.wgsl"), DOUBLE).unwrap();
     let bound = ["run", "d.wgsl", "--bind", "x=1,2,3", "--bind", "y=1,2,3"];
-    assert!(success(&dir, [&bound[..], &["--grid", "1"]].concat()).contains("x: f32 (3,)\n  2.0  4.0  6.0\n"));
+    assert!(
+        success(&dir, [&bound[..], &["--grid", "1"]].concat()).contains("x: f32 (3,)\n  2.0  4.0  6.0\n")
+    );
     for (args, expected) in [
         (&["run", "d.wgsl", "--grid", "1"][..], "--bind x=zeros:N   for @group(0) @binding(0)"),
-        (&["run", "d.wgsl", "--bind", "x=1"], "Add --grid X[,Y[,Z]], in workgroups, which are 64 × 1 × 1 here"),
+        (
+            &["run", "d.wgsl", "--bind", "x=1"],
+            "Add --grid X[,Y[,Z]], in workgroups, which are 64 × 1 × 1 here",
+        ),
         (&["run", "d.wgsl", "--grid", "1", "--bind", "x"], "expected NAME=VALUE"),
         (&["run", "d.wgsl", "--grid", "1", "--bind", "x=1", "--bind", "0,0=1"], "already has a value"),
         (&["run", "d.wgsl", "--grid", "1", "--in", "x=1"], "which takes --bind"),
@@ -251,7 +263,8 @@ fn an_endless_loop_is_stopped_and_writes_nothing() {
     fs::write(dir.join("x.npy"), "as it was").unwrap();
     for backend in CPU {
         let started = Instant::now();
-        let args = ["run", shader, "--bind", "x=0", "--grid", "1", "--save", "x=x.npy", "--time-limit", "0.2"];
+        let args =
+            ["run", shader, "--bind", "x=0", "--grid", "1", "--save", "x=x.npy", "--time-limit", "0.2"];
         let error = failure(&dir, 1, [&args[..], &["--backend", backend]].concat());
         assert!(error.contains("stopped after the time limit of 200ms"), "{error}");
         // Generous: the machine may be busy.

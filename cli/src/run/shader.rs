@@ -23,7 +23,7 @@ pub(super) fn run(options: &Options, body: &Body) -> Result<String, Failure> {
     let grid = grid(&kernel, &options.launch)?;
     let targets = targets(&kernel, &options.save)?;
     let (data, others) = bind::resolve(&kernel, &given, options.cast)?;
-    let mut data = bind::complete(&kernel, data)?;
+    let mut data = bind::complete(&kernel, data, &others)?;
     let opened = Instant::now();
 
     let mut dispatcher =
