@@ -4,6 +4,8 @@
 //! Statements are numbered in the order of the text; a life is a range of those numbers, widened to the end of every loop
 //! that it enters from outside.
 
+use super::fuse::Fusion;
+use super::kernels::Kernels;
 use super::places::{self, Id, Source};
 use crate::spmd::ir::{
     Binary, Block, Class, Effect, Label, Memory, Op, Program, Stmt, Ternary, Ty, Unary, Value, Var,
@@ -91,6 +93,8 @@ pub(super) struct Analysis {
     /// Affine values that something besides an address needs lane by lane.
     pub spread: Vec<bool>,
     pub homes: Vec<Home>,
+    /// Which values are computed together.
+    pub fusion: Fusion,
     pub vars: Vec<VarInfo>,
     /// Values that are words of a buffer.
     pub loaded: Vec<bool>,
@@ -107,8 +111,8 @@ pub(super) struct Analysis {
 }
 
 impl Analysis {
-    /// Analyses a verified program.
-    pub(super) fn new(program: &Program) -> Self {
+    /// Analyses a verified program that is to run on these kernels.
+    pub(super) fn new(program: &Program, kernels: &Kernels) -> Self {
         let values = program.values.len();
         let mut analysis = Self {
             kinds: vec![Kind::Varying; values],
@@ -116,6 +120,7 @@ impl Analysis {
             uses: vec![0; values],
             spread: vec![false; values],
             homes: vec![Home::Own; values],
+            fusion: Fusion::default(),
             vars: program
                 .vars
                 .iter()
@@ -140,11 +145,13 @@ impl Analysis {
         analysis.find_stores(&program.body, false);
         // A variable that is set to something not uniform is not, whatever its declaration says.
         while analysis.find_kinds(program, &program.body) {}
+        let fusion = Fusion::plan(program, &analysis, kernels);
         let loops = number_loops(&program.body);
         let mut first = Places { analysis: &mut analysis, number: 0, blocks: 0, path: Vec::new() };
         first.block(&program.body);
         let mut lives = Lives {
             analysis: &mut analysis,
+            fusion: &fusion,
             number: 0,
             loops: &loops,
             seen: 0,
@@ -152,6 +159,7 @@ impl Analysis {
             depth: 0,
         };
         lives.block(&program.body);
+        analysis.fusion = fusion;
         analysis.read_in_place();
         analysis.compute_in_place(program, &program.body, true);
         analysis
@@ -561,6 +569,7 @@ impl Places<'_> {
 /// Finds the ends of lives.
 struct Lives<'a> {
     analysis: &'a mut Analysis,
+    fusion: &'a Fusion,
     number: u32,
     loops: &'a [Life],
     seen: usize,
@@ -574,13 +583,15 @@ impl Lives<'_> {
         for stmt in block {
             self.number += 1;
             match stmt {
+                Stmt::Let(value, _) if self.fusion.is_gone(*value) => {}
                 Stmt::Let(value, op) => {
                     let address = match *op {
                         Op::Load { memory: Memory::Buffer(_) | Memory::Shared(_), index } => Some(index),
                         _ => None,
                     };
                     let affine = matches!(self.analysis.kinds[value.index()], Kind::Affine { .. });
-                    op.operands(|operand| {
+                    let fusion = self.fusion;
+                    fusion.operands(*value, op, |operand| {
                         self.addressed(operand, affine || address == Some(operand), address.is_some(), false);
                     });
                     if let Op::Get(var) = op {
@@ -588,7 +599,10 @@ impl Lives<'_> {
                     }
                 }
                 Stmt::Set { var, value, .. } => {
-                    self.used(*value, false);
+                    match self.fusion.merged(*value) {
+                        Some(root) => root.args().iter().for_each(|operand| self.used(*operand, false)),
+                        None => self.used(*value, false),
+                    }
                     self.mentioned(*var);
                 }
                 Stmt::Store { memory, index, value } => {

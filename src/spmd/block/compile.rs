@@ -30,6 +30,9 @@ pub(super) enum Node {
     Scope { body: Vec<Node>, left: Option<u32> },
     /// The active lanes, where `cond` is `true` (or not, if negated), become inactive and are noted in `into`.
     Leave { cond: Option<(Slot, bool)>, into: Option<u32> },
+    /// The active lanes, where `cond` is `true` (or not, if negated), run instructions `start..end`, become inactive and are
+    /// noted in `into`.
+    Exit { cond: (Slot, bool), start: u32, end: u32, into: Option<u32> },
 }
 
 /// A compiled program.
@@ -68,11 +71,12 @@ impl Compiled {
         if let Err(rule) = program.verify() {
             panic!("a program that breaks the rules of the IR: {rule}");
         }
-        let analysis = Analysis::new(program);
+        let kernels = Kernels::of(level);
+        let analysis = Analysis::new(program, &kernels);
         let mut compiler = Compiler {
             program,
             analysis: &analysis,
-            kernels: Kernels::of(level),
+            kernels,
             storage: Storage::default(),
             consts: Vec::new(),
             const_slots: Vec::new(),
@@ -413,6 +417,18 @@ impl Compiler<'_> {
             }
             _ => {}
         }
+        let exit = match (then.as_slice(), otherwise.as_slice()) {
+            ([before @ .., jump], []) if is_exit(before, jump) => Some((then, jump, true)),
+            ([], [before @ .., jump]) if is_exit(before, jump) => Some((otherwise, jump, false)),
+            _ => None,
+        };
+        if let Some((block, jump, when)) = exit
+            && let Node::Leave { into, .. } = self.leave(jump, None)
+        {
+            let start = self.instrs.len() as u32;
+            self.block(block, false);
+            return Node::Exit { cond: (slot, when), start, end: self.instrs.len() as u32, into };
+        }
         let escapes = escapes(then, &mut Vec::new()) || escapes(otherwise, &mut Vec::new());
         let then = self.block(then, false);
         let otherwise = self.block(otherwise, false);
@@ -569,6 +585,11 @@ impl Compiler<'_> {
 
     /// One of the operations of the IR. `once` on lane 0 only, so affine operands give their bases.
     fn arithmetic(&mut self, value: Value, dst: Slot, op: &Op, once: bool) {
+        if let Some(root) = self.analysis.fusion.root(value) {
+            let args: Vec<Slot> = root.args().iter().map(|operand| self.operand(*operand)).collect();
+            self.instrs.push(Instr::new(root.kernel, dst, &args, [root.flips, 0], once));
+            return;
+        }
         let (kernel, operands): (_, [Option<Value>; 3]) = match *op {
             Op::Unary(op, a) => ((self.kernels.unary)(op), [Some(a), None, None]),
             Op::Binary(op, a, b) => ((self.kernels.binary)(op), [Some(a), Some(b), None]),
@@ -589,6 +610,12 @@ impl Compiler<'_> {
 
     fn set(&mut self, var: usize, value: Value, masked: bool) {
         if self.analysis.homes[value.index()] == Home::Var(crate::spmd::ir::Var(var as u32)) {
+            return;
+        }
+        if let Some(root) = self.analysis.fusion.merged(value) {
+            let slot = self.vars[var].expect("a variable that is mentioned has a slot");
+            let args: Vec<Slot> = root.args().iter().map(|operand| self.operand(*operand)).collect();
+            self.instrs.push(Instr::new(root.kernel, slot, &args, [0; 2], false));
             return;
         }
         let source = self.operand(value);
@@ -724,6 +751,14 @@ impl Compiler<'_> {
 
 /// Instructions without a result name no slot; this only has to pass for one.
 const LANES_OF_NONE: Slot = Slot { entry: 0, size: Size::Words };
+
+/// Whether it is a jump, with nothing but instructions before it.
+fn is_exit(before: &[Stmt], jump: &Stmt) -> bool {
+    matches!(jump, Stmt::Break(_) | Stmt::Continue(_) | Stmt::Return)
+        && before.iter().all(|stmt| {
+            matches!(stmt, Stmt::Let(..) | Stmt::Set { .. } | Stmt::Store { .. } | Stmt::Effect { .. })
+        })
+}
 
 /// Whether there is an atomic in it.
 fn has_atomics(block: &Block) -> bool {

@@ -17,6 +17,7 @@
 mod analysis;
 mod compile;
 mod frame;
+mod fuse;
 mod kernels;
 mod places;
 mod run;

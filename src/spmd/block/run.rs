@@ -358,10 +358,14 @@ impl Machine<'_> {
                 }
                 Node::IfUniform { cond, then, otherwise } => {
                     let taken = if self.bit(*cond) { then } else { otherwise };
+                    if taken.is_empty() {
+                        continue;
+                    }
                     self.nodes(taken);
                 }
                 Node::If { cond, then, otherwise, escapes } => self.branch(*cond, then, otherwise, *escapes),
                 Node::Leave { cond, into } => self.leave(*cond, *into),
+                Node::Exit { cond, start, end, into } => self.exit(*cond, *start, *end, *into),
                 Node::Loop { body, continuing, break_if, left, continued, waits } => {
                     self.repeat(body, continuing, *break_if, *left, *continued, *waits);
                 }
@@ -504,14 +508,44 @@ impl Machine<'_> {
         let bits = bits_of(&self.context, cond);
         let flip = if when { u16::MAX } else { 0 };
         let keep = |chunk| bits(chunk) ^ flip;
-        let any = match into {
+        // Most rounds of most loops nobody leaves, and looking is less than keeping.
+        if !self.context.active.meets(|chunk| !keep(chunk)) {
+            return;
+        }
+        match into {
             Some(set) => {
                 let lanes = &mut self.lane_sets[set as usize];
                 self.context.active.keep(keep, |chunk, left| lanes[chunk % MAX_CHUNKS] |= left)
             }
             None => self.context.active.keep(keep, |_, _| {}),
         };
-        self.departures += u64::from(any);
+        self.departures += 1;
+    }
+
+    /// Lanes that leave do something first.
+    fn exit(&mut self, (cond, when): (Slot, bool), start: u32, end: u32, into: Option<u32>) {
+        let bits = bits_of(&self.context, cond);
+        let flip = if when { 0 } else { u16::MAX };
+        let leaves = |chunk| bits(chunk) ^ flip;
+        if !self.context.active.meets(leaves) {
+            return;
+        }
+        let mut leaving = self.spare();
+        leaving.assign_where(&self.context.active, leaves);
+        std::mem::swap(&mut self.context.active, &mut leaving);
+        self.instrs(start, end);
+        std::mem::swap(&mut self.context.active, &mut leaving);
+        // Not what `cond` says: the instructions may have taken its place.
+        let stays = |chunk: usize| !leaving.bits[chunk % MAX_CHUNKS];
+        match into {
+            Some(set) => {
+                let lanes = &mut self.lane_sets[set as usize];
+                self.context.active.keep(stays, |chunk, left| lanes[chunk % MAX_CHUNKS] |= left)
+            }
+            None => self.context.active.keep(stays, |_, _| {}),
+        };
+        self.departures += 1;
+        self.spares.push(leaving);
     }
 
     /// A uniform bool.

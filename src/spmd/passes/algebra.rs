@@ -106,6 +106,8 @@ impl Simplify<'_> {
         match op {
             B::MulF | B::DivF if c == 1.0 => Rule::Is(a),
             B::MulF | B::DivF if c == -1.0 => Rule::Op(Op::Unary(U::NegF, a)),
+            // Exact, both; and a sum needs no constant.
+            B::MulF if c == 2.0 => Rule::Op(Op::Binary(B::AddF, a, a)),
             B::AddF if bits == (-0.0_f32).to_bits() => Rule::Is(a),
             B::SubF if bits == 0 => Rule::Is(a),
             // A power of two with a reciprocal: the quotient and the product are the same real number, rounded once.

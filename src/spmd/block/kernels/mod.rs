@@ -15,10 +15,13 @@
 #[macro_use]
 mod memory;
 mod effects;
+mod fused;
 mod ops;
 pub(super) mod stream;
 
 use fearless_simd::{Simd, f32x16, i32x16, mask32x16, prelude::*, u32x16};
+
+pub(super) use fused::{Fused, Join, Shape, Test};
 
 use super::frame::{CHUNK_BYTES, Chunk, Context};
 use super::places::{InRow, Table};
@@ -58,11 +61,14 @@ struct Arg {
     varies: u32,
 }
 
+/// Operands of an instruction at most.
+const OPERANDS: usize = 5;
+
 /// One operation with its operands.
 pub(super) struct Instr {
     pub kernel: Kernel,
     dst: u32,
-    args: [Arg; 3],
+    args: [Arg; OPERANDS],
     /// Buffer number, stride, words of an array: what the kernel says.
     imm: [u32; 2],
     /// Runs over one chunk, for all lanes of the block.
@@ -77,11 +83,11 @@ impl Instr {
     /// # Panics
     /// When an instruction over all chunks writes to a slot of one, or one over one chunk has a larger operand.
     pub(super) fn new(kernel: Kernel, dst: Slot, args: &[Slot], imm: [u32; 2], once: bool) -> Self {
-        let mut operands = [Arg { entry: dst.entry, varies: 0 }; 3];
+        assert!(args.len() <= OPERANDS, "{OPERANDS} operands at most");
+        let mut operands = [Arg { entry: dst.entry, varies: 0 }; OPERANDS];
         for (operand, slot) in operands.iter_mut().zip(args) {
             *operand = Arg { entry: slot.entry, varies: if slot.size == Size::One { 0 } else { u32::MAX } };
         }
-        assert!(args.len() <= 3, "three operands at most");
         assert!(once || dst.size != Size::One, "an instruction over all chunks needs all of its destination");
         assert!(
             !once || args.iter().all(|slot| slot.size == Size::One),
@@ -184,6 +190,8 @@ pub(super) struct Kernels {
     pub binary: fn(Binary) -> Kernel,
     pub ternary: fn(Ternary) -> Kernel,
     pub special: fn(Special) -> Kernel,
+    /// Where the level has any: on levels with small registers each of their chunks is many instructions, and calls matter less.
+    pub fused: Option<fn(Fused) -> Option<Kernel>>,
 }
 
 impl Kernels {
@@ -199,11 +207,11 @@ impl Kernels {
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
             CpuLevel::Sse42 => Self::new::<fearless_simd::Sse4_2>(),
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-            CpuLevel::Avx2 => Self::new::<fearless_simd::Avx2>(),
+            CpuLevel::Avx2 => Self::fusing::<fearless_simd::Avx2>(),
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-            CpuLevel::Avx512 => Self::new::<fearless_simd::Avx512>(),
+            CpuLevel::Avx512 => Self::fusing::<fearless_simd::Avx512>(),
             #[cfg(target_arch = "aarch64")]
-            CpuLevel::Neon => Self::new::<fearless_simd::Neon>(),
+            CpuLevel::Neon => Self::fusing::<fearless_simd::Neon>(),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             CpuLevel::WasmSimd128 => Self::new::<fearless_simd::WasmSimd128>(),
             #[cfg(not(any(
@@ -218,12 +226,18 @@ impl Kernels {
         }
     }
 
+    #[allow(dead_code, reason = "not on architectures whose levels all have small registers")]
+    fn fusing<T: Target>() -> Self {
+        Self { fused: Some(fused::fused::<T>), ..Self::new::<T>() }
+    }
+
     fn new<T: Target>() -> Self {
         Self {
             unary: ops::unary::<T>,
             binary: ops::binary::<T>,
             ternary: ops::ternary::<T>,
             special: memory::special::<T>,
+            fused: None,
         }
     }
 }
@@ -419,14 +433,20 @@ const HEAVY: bool = false;
 const TURN: usize = 4;
 
 /// Splits a list into neighbouring chunks at its start (the offset of the first, and how many whole [`TURN`]s) and the rest.
+///
+/// Where few are missing between the first and the last, those are taken along: no value of a chunk without an active lane
+/// is ever looked at, and neighbours take half the instructions of chunks from a list.
 #[inline(always)]
 fn neighbours(list: &[u16]) -> (usize, usize, &[u16]) {
-    let (whole, rest) = list.split_at(list.len() / TURN * TURN);
-    if let ([first, ..], [.., last]) = (whole, whole) {
-        let first = usize::from(*first);
+    if let ([first, ..], [.., last]) = (list, list) {
+        let (first, last) = (usize::from(*first), usize::from(*last));
         // Lists ascend, so the ends say whether there are gaps.
-        if usize::from(*last) - first == (whole.len() - 1) * CHUNK_BYTES {
-            return (first, whole.len() / TURN, rest);
+        let span = (last - first) / CHUNK_BYTES + 1;
+        let turns = span / TURN;
+        if turns > 0 && 3 * list.len() >= 2 * span {
+            let end = first + turns * TURN * CHUNK_BYTES;
+            let rest = list.iter().rev().take(TURN - 1).filter(|at| usize::from(**at) >= end).count();
+            return (first, turns, &list[list.len() - rest..]);
         }
     }
     (0, 0, list)
@@ -448,6 +468,9 @@ unsafe fn map1<S: Simd, A: Lane, R: Lane, const UNROLL: bool>(
     unsafe {
         let (a, a_varies) = instr.arg(context, 0);
         let dst = instr.dst(context);
+        if UNROLL && instr.once {
+            return R::store(f(A::load(simd, a, 0)), dst, 0);
+        }
         let (first, turns, rest) = if UNROLL { neighbours(list) } else { (0, 0, list) };
         let (a_step, mut a_run) = (A::BYTES & a_varies, a.add(A::at(first) & a_varies));
         let mut dst_run = dst.add(R::at(first));
@@ -484,6 +507,9 @@ unsafe fn map2<S: Simd, A: Lane, B: Lane, R: Lane, const UNROLL: bool>(
         let (a, a_varies) = instr.arg(context, 0);
         let (b, b_varies) = instr.arg(context, 1);
         let dst = instr.dst(context);
+        if UNROLL && instr.once {
+            return R::store(f(A::load(simd, a, 0), B::load(simd, b, 0)), dst, 0);
+        }
         let (first, turns, rest) = if UNROLL { neighbours(list) } else { (0, 0, list) };
         let (a_step, mut a_run) = (A::BYTES & a_varies, a.add(A::at(first) & a_varies));
         let (b_step, mut b_run) = (B::BYTES & b_varies, b.add(B::at(first) & b_varies));

@@ -2,6 +2,7 @@
 
 mod control;
 mod effects;
+mod fuse;
 mod launch;
 mod memory;
 mod ops;
