@@ -524,6 +524,14 @@ unsafe fn map2<S: Simd, A: Lane, B: Lane, R: Lane, const UNROLL: bool>(
                 dst_run = dst_run.add(2 * R::BYTES);
             }
         }
+        if UNROLL && a_varies & b_varies != 0 {
+            // A third of the instructions would be about operands that do not vary.
+            for &at in rest {
+                let at = usize::from(at);
+                R::store(f(A::load(simd, a, A::at(at)), B::load(simd, b, B::at(at))), dst, R::at(at));
+            }
+            return;
+        }
         for &at in rest {
             let at = usize::from(at);
             R::store(
@@ -580,6 +588,18 @@ unsafe fn map3<S: Simd, A: Lane, B: Lane, C: Lane, R: Lane, const UNROLL: bool>(
                 c_run = c_run.add(2 * c_step);
                 dst_run = dst_run.add(2 * R::BYTES);
             }
+        }
+        if UNROLL && a_varies & b_varies & c_varies != 0 {
+            for &at in rest {
+                let at = usize::from(at);
+                let (a, b, c) = (
+                    A::load(simd, a, A::at(at)),
+                    B::load(simd, b, B::at(at)),
+                    C::load(simd, c, C::at(at)),
+                );
+                R::store(f(a, b, c), dst, R::at(at));
+            }
+            return;
         }
         for &at in rest {
             let at = usize::from(at);
