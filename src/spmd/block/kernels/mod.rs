@@ -592,11 +592,8 @@ unsafe fn map3<S: Simd, A: Lane, B: Lane, C: Lane, R: Lane, const UNROLL: bool>(
         if UNROLL && a_varies & b_varies & c_varies != 0 {
             for &at in rest {
                 let at = usize::from(at);
-                let (a, b, c) = (
-                    A::load(simd, a, A::at(at)),
-                    B::load(simd, b, B::at(at)),
-                    C::load(simd, c, C::at(at)),
-                );
+                let (a, b, c) =
+                    (A::load(simd, a, A::at(at)), B::load(simd, b, B::at(at)), C::load(simd, c, C::at(at)));
                 R::store(f(a, b, c), dst, R::at(at));
             }
             return;
