@@ -5,7 +5,7 @@
 mod example;
 mod harness;
 
-use example::{Fft, bound, error, plain, roots};
+use example::{Fft, bound, complex, error, plain, planar, roots};
 use forall::Array;
 use harness::{Table, backends, opaque, random, testing};
 
@@ -17,7 +17,7 @@ fn main() {
     for &n in sizes {
         let numbers = random(2 * n, 1, -1.0, 1.0);
         let x: Vec<[f32; 2]> = numbers.chunks_exact(2).map(|x| [x[0], x[1]]).collect();
-        let (array, roots, expected) = (Array::from(&x[..]), Array::from(roots(n)), plain(&x));
+        let (array, roots, expected) = (Array::from(planar(&x)), Array::from(planar(&roots(n))), plain(&x));
         let (fft, array, roots, x, expected) = (&fft, &array, &roots, &x[..], &expected[..]);
         let mut table = Table::new("fft_stockham", n, 16);
         let naive = move || Ok(plain(opaque(x)));
@@ -25,7 +25,7 @@ fn main() {
         for (name, forall) in &all {
             let run = move || fft.run(forall, array, roots);
             table.launches(name, run, move |got| {
-                let error = error(&got.read().expect("the transform"), expected);
+                let error = error(&complex(&got.read().expect("the transform")), expected);
                 assert!(error <= bound(n), "{error:e}");
             });
         }

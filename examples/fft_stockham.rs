@@ -11,7 +11,9 @@ pub type Complex<T> = [T; 2];
 
 /// The shader's entry points, and the launches.
 pub struct Fft {
+    radix_64: Kernel,
     radix_4: Kernel,
+    radix_4_long: Kernel,
     radix_2: Kernel,
 }
 
@@ -19,36 +21,47 @@ impl Fft {
     pub fn new() -> Result<Self> {
         let entry =
             |name| ShaderOptions::new().entry(name).build(include_str!("../shaders/fft_stockham.wgsl"));
-        Ok(Self { radix_4: entry("radix_4")?, radix_2: entry("radix_2")? })
+        Ok(Self {
+            radix_64: entry("radix_64")?,
+            radix_4: entry("radix_4")?,
+            radix_4_long: entry("radix_4_long")?,
+            radix_2: entry("radix_2")?,
+        })
     }
 
-    /// The transform of `x`, whose length is a power of two, with the [`roots`] of that length.
-    pub fn run(
-        &self,
-        forall: &Dispatcher,
-        x: &Array<Complex<f32>>,
-        roots: &Array<Complex<f32>>,
-    ) -> Result<Array<Complex<f32>>> {
-        let n = x.len();
-        let buffers = [Array::zeros(n), Array::zeros(n)];
+    /// The transform of `x`, whose length is a power of two, with the [`roots`] of that length, all of them [`planar`].
+    pub fn run(&self, forall: &Dispatcher, x: &Array<f32>, roots: &Array<f32>) -> Result<Array<f32>> {
+        let n = x.len() / 2;
+        let buffers = [Array::zeros(2 * n), Array::zeros(2 * n)];
         let (mut input, mut done, mut launches) = (x, 1, forall.sequence());
         for output in buffers.iter().cycle() {
-            let (kernel, radix) = match n / done {
-                1 => break,
-                2 => (&self.radix_2, 2),
+            let (kernel, radix) = match done {
+                _ if done == n => break,
+                1 if n >= 1024 => (&self.radix_64, 64),
+                _ if done == n / 2 => (&self.radix_2, 2),
+                64.. => (&self.radix_4_long, 4),
                 _ => (&self.radix_4, 4),
             };
+            let groups = n.div_ceil(if radix == 2 { 512 } else { 1024 });
             let bindings = Bindings::new().bind("input", input).bind("output", output).bind("roots", roots);
-            launches.launch(
-                kernel,
-                Grid::threads((n / radix) as u32),
-                bindings.value("done", done as u32),
-            )?;
+            let bindings = bindings.value("done", done as u32);
+            launches.launch(kernel, Grid::workgroups(groups as u32), bindings)?;
             (input, done) = (output, done * radix);
         }
         launches.run()?;
         Ok(input.clone())
     }
+}
+
+/// The real parts, then the imaginary parts.
+pub fn planar(x: &[Complex<f32>]) -> Vec<f32> {
+    x.iter().map(|x| x[0]).chain(x.iter().map(|x| x[1])).collect()
+}
+
+/// The complex numbers of a [`planar`] array.
+pub fn complex(planar: &[f32]) -> Vec<Complex<f32>> {
+    let (real, imaginary) = planar.split_at(planar.len() / 2);
+    real.iter().zip(imaginary).map(|(real, imaginary)| [*real, *imaginary]).collect()
 }
 
 /// exp(-2πi j / n) for every j below n.
@@ -115,14 +128,14 @@ fn main() -> Result<()> {
     let x: Vec<[f32; 2]> =
         common::uniform(1, 2 * n, -1.0, 1.0).chunks_exact(2).map(|x| [x[0], x[1]]).collect();
     let expected = plain(&x);
-    let (x, roots) = (Array::from(x), Array::from(roots(n)));
+    let (x, roots) = (Array::from(planar(&x)), Array::from(planar(&roots(n))));
     let fft = Fft::new()?;
     println!("fft_stockham: {n} complex numbers");
     // The usual count: 5 n log2 n.
     let operations = 5.0 * n as f64 * f64::from(n.ilog2());
     let run = |forall: &Dispatcher| fft.run(forall, &x, &roots);
     common::on_every_backend(operations, "FLOP", run, |got| {
-        let error = error(&got.to_vec()?, &expected);
+        let error = error(&complex(&got.read()?), &expected);
         assert!(error <= bound(n), "{error:e}");
         println!("  error {error:.1e}, at most {:.1e}", bound(n));
         Ok(())

@@ -213,11 +213,12 @@ fn fft_stockham(forall: &Dispatcher, backend: Backend) -> Result<Vec<Vec<u32>>> 
         let n = 1 << log;
         let numbers = common::uniform(log, 2 * n, -1.0, 1.0);
         let x: Vec<[f32; 2]> = numbers.chunks_exact(2).map(|x| [x[0], x[1]]).collect();
-        let roots = Array::from(fft_stockham::roots(n));
-        let got = fft.run(forall, &Array::from(&x[..]), &roots)?.to_vec()?;
-        let error = fft_stockham::error(&got, &fft_stockham::plain(&x));
+        let [array, roots] =
+            [&x, &fft_stockham::roots(n)].map(|numbers| Array::from(fft_stockham::planar(numbers)));
+        let got = fft.run(forall, &array, &roots)?.to_vec()?;
+        let error = fft_stockham::error(&fft_stockham::complex(&got), &fft_stockham::plain(&x));
         assert!(error <= fft_stockham::bound(n), "fft of {n} on {backend}: {error:e}");
-        results.push(bits(got.as_flattened()));
+        results.push(bits(&got));
     }
     Ok(results)
 }
