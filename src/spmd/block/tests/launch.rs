@@ -46,6 +46,8 @@ pub(super) enum Cut {
     Whole,
     /// Each piece by a call of its own.
     Singly,
+    /// The same from the last to the first, for workgroups that do not wait: what one writes over its end stays.
+    Backwards,
     /// Two threads take pieces from a counter.
     Threads,
 }
@@ -67,6 +69,7 @@ pub(super) fn run(
     match cut {
         Cut::Whole => run(0..pieces),
         Cut::Singly => (0..pieces).for_each(|piece| run(piece..piece + 1)),
+        Cut::Backwards => (0..pieces).rev().for_each(|piece| run(piece..piece + 1)),
         Cut::Threads => {
             let next = AtomicU64::new(0);
             let work = || {
