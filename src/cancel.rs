@@ -7,7 +7,7 @@ use std::time::Instant;
 /// A flag that stops loops. Clones are the same flag; it is never taken back.
 ///
 /// A launch looks at it between pieces of work and in every round of a loop, so it ends within milliseconds of
-/// [`Cancel::cancel`], whatever the shader does.
+/// [`Cancel::cancel`], whatever the shader does; on a GPU, which nothing stops, up to two seconds later.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 

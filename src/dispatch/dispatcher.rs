@@ -45,6 +45,9 @@ pub struct Dispatcher {
     progress: Option<Progress>,
     limit: Option<Duration>,
     cancel: Option<Cancel>,
+    /// A GPU of a test's own, and how fast it is said to be.
+    #[cfg(all(test, feature = "gpu"))]
+    gpu: Option<(&'static crate::exec::gpu::Gpu, super::machine::GpuFacts)>,
 }
 
 /// Nanoseconds that the loops of this process have spent on the CPU so far.
@@ -74,8 +77,12 @@ impl Dispatcher {
     /// The same, stopping every call that takes longer: it then returns [`Error::TimeLimit`] and leaves the caller's data as it was,
     /// whatever the shader does, an endless loop too.
     ///
+    /// # Backends
+    /// Nothing cancels what a GPU has begun. The call waits up to two seconds longer for it to end; then it gives the GPU up, with the
+    /// [`Array`](crate::Array)s that only the GPU had, and the next call opens it anew.
+    ///
     /// # Cost
-    /// On the CPU a call works on copies of what it writes, which take as much memory again.
+    /// A call works on copies of what it writes, which take as much memory again: on the GPU only of an [`Array`](crate::Array).
     #[must_use]
     pub fn with_time_limit(self, limit: Duration) -> Self {
         Self { limit: Some(limit), ..self }
@@ -84,7 +91,7 @@ impl Dispatcher {
     /// The same, stopping its calls once `cancel` is set: they then return [`Error::Cancelled`] and leave the caller's data as it
     /// was.
     ///
-    /// # Cost
+    /// # Backends, Cost
     /// As [`with_time_limit`](Self::with_time_limit).
     #[must_use]
     pub fn with_cancel(self, cancel: &Cancel) -> Self {
@@ -168,6 +175,7 @@ impl Dispatcher {
     ///
     /// # Numerics
     /// The CPU backends give the same bits wherever the shader's result does not depend on the order in which its workgroups run.
+    /// A GPU is within WGSL's accuracy bounds, and its subgroups have the size that they have there.
     ///
     /// # Errors
     /// Every variant of [`Error`] that names a kernel. What is bound is then as before the call, but for an array that only a GPU
@@ -242,7 +250,7 @@ impl Dispatcher {
         let watch = self.watch();
         let (mut rescued, mut shared) = (None, false);
         if n > 0 && plan.backend == Backend::Gpu {
-            match launch_on_gpu(name, jobs, &watch) {
+            match self.launch_on_gpu(name, jobs, &watch) {
                 Ok(Ran { times, moved }) => {
                     return Ok(Report { subject, n, moved, times, plan, rescued, shared });
                 }
@@ -305,7 +313,7 @@ impl Dispatcher {
             (false, 1) => Some(Exclusion::OneThread),
             (false, _) => None,
         };
-        let gpu = gpu::look(not_on_gpu, policy, nested, spent);
+        let gpu = self.look(not_on_gpu, policy, nested, spent);
         let question = Question { policy, work, n, cpu, threads, gpu: gpu.view() };
         plan::plan(&question).map_err(|exclusion| Error::Unavailable {
             kernel: kernel.to_owned(),
@@ -326,7 +334,7 @@ impl Dispatcher {
         let (mut rescued, mut shared) = (None, false);
         let mut times = Times { compile, ..Times::default() };
         if n > 0 && plan.backend == Backend::Gpu {
-            match run_on_gpu(kernel, &mut part) {
+            match self.run_on_gpu(kernel, &mut part) {
                 Ok(spent) => {
                     let moved = part.moved_bytes();
                     let subject = Subject::Loop(kernel.clone());
@@ -392,14 +400,47 @@ fn environment_policy() -> Result<Policy> {
 }
 
 #[cfg(feature = "gpu")]
-pub(super) fn run_on_gpu(kernel: &Kernel, part: &mut Part<'_>) -> Result<Times> {
-    let operations = Some(kernel.operations(part)?.count);
-    crate::exec::gpu::Gpu::shared().run(kernel, operations, part)
+impl Dispatcher {
+    /// The GPU that calls run on.
+    fn gpu(&self) -> &'static crate::exec::gpu::Gpu {
+        #[cfg(test)]
+        if let Some((gpu, _)) = &self.gpu {
+            return gpu;
+        }
+        crate::exec::gpu::Gpu::shared()
+    }
+
+    fn look(&self, not_on_gpu: Option<Exclusion>, policy: Policy, nested: bool, spent: f64) -> gpu::Known {
+        #[cfg(test)]
+        if let (Some((_, facts)), None) = (&self.gpu, not_on_gpu) {
+            return gpu::Known::Ready(Arc::new(*facts));
+        }
+        gpu::look(not_on_gpu, policy, nested, spent)
+    }
+
+    fn run_on_gpu(&self, kernel: &Kernel, part: &mut Part<'_>) -> Result<Times> {
+        let operations = Some(kernel.operations(part)?.count);
+        self.gpu().run(kernel, operations, part)
+    }
+
+    fn launch_on_gpu(&self, _: &str, jobs: &mut [Job<'_>], watch: &Watch) -> Result<Ran> {
+        self.gpu().launch(jobs, watch)
+    }
 }
 
 #[cfg(not(feature = "gpu"))]
-fn run_on_gpu(kernel: &Kernel, _: &mut Part<'_>) -> Result<Times> {
-    Err(not_built(kernel.name()))
+impl Dispatcher {
+    fn look(&self, _: Option<Exclusion>, _: Policy, _: bool, _: f64) -> gpu::NotBuilt {
+        gpu::NotBuilt
+    }
+
+    fn run_on_gpu(&self, kernel: &Kernel, _: &mut Part<'_>) -> Result<Times> {
+        Err(not_built(kernel.name()))
+    }
+
+    fn launch_on_gpu(&self, kernel: &str, _: &mut [Job<'_>], _: &Watch) -> Result<Ran> {
+        Err(not_built(kernel))
+    }
 }
 
 #[cfg(not(feature = "gpu"))]
@@ -409,16 +450,6 @@ fn not_built(kernel: &str) -> Error {
         backend: Backend::Gpu,
         reason: Exclusion::NotBuilt.to_string(),
     }
-}
-
-#[cfg(feature = "gpu")]
-fn launch_on_gpu(_: &str, jobs: &mut [Job<'_>], watch: &Watch) -> Result<Ran> {
-    crate::exec::gpu::Gpu::shared().launch(jobs, watch)
-}
-
-#[cfg(not(feature = "gpu"))]
-fn launch_on_gpu(kernel: &str, _: &mut [Job<'_>], _: &Watch) -> Result<Ran> {
-    Err(not_built(kernel))
 }
 
 /// What this process knows about its GPU.
@@ -499,7 +530,6 @@ mod gpu {
 #[cfg(not(feature = "gpu"))]
 mod gpu {
     use super::super::plan::{self, Exclusion};
-    use crate::backend::Policy;
 
     pub(super) struct NotBuilt;
 
@@ -511,10 +541,6 @@ mod gpu {
         pub(super) fn reason(&self) -> Option<String> {
             None
         }
-    }
-
-    pub(super) fn look(_: Option<Exclusion>, _: Policy, _: bool, _: f64) -> NotBuilt {
-        NotBuilt
     }
 }
 
@@ -550,5 +576,105 @@ mod tests {
             .expect_err("a closure runs on no GPU");
         assert!(matches!(error, Error::Unavailable { backend: Backend::Gpu, .. }), "{error}");
         assert!(out.iter().all(|x| x.is_nan()));
+    }
+
+    /// A dispatcher on a GPU of its own that is said to be faster than anything, or `None` where there is none.
+    #[cfg(feature = "gpu")]
+    fn on_a_fast_gpu() -> Option<(Dispatcher, &'static crate::exec::gpu::Gpu)> {
+        let gpu: &'static crate::exec::gpu::Gpu = Box::leak(Box::default());
+        if let Err(reason) = gpu.open() {
+            assert!(std::env::var("FORALL_REQUIRE_GPU").as_deref() != Ok("1"), "a GPU is required: {reason}");
+            println!("skipped: {reason}");
+            return None;
+        }
+        let facts = super::super::machine::GpuFacts {
+            call_ns: 0.0,
+            ops_per_ns: 1e9,
+            upload_bytes_per_ns: 1e9,
+            download_bytes_per_ns: 1e9,
+        };
+        let forall = Dispatcher { gpu: Some((gpu, facts)), ..Dispatcher::new().with_policy(Policy::Auto) };
+        Some((forall, gpu))
+    }
+
+    /// Holds a report to where a call ran.
+    #[cfg(feature = "gpu")]
+    fn ran_on_gpu(report: &Report, rescued: bool) {
+        assert_eq!(report.backend() == Backend::Gpu, !rescued, "{report}");
+        assert_eq!(report.rescued().is_some_and(|why| why.contains("lost")), rescued, "{report}");
+        assert_eq!(report.explain().contains("lost"), rescued, "{}", report.explain());
+    }
+
+    #[test]
+    #[cfg(feature = "gpu")]
+    fn a_loop_whose_gpu_is_lost_is_done_on_the_cpu_and_the_next_one_on_the_gpu() {
+        let Some((forall, gpu)) = on_a_fast_gpu() else { return };
+        let kernel = Kernel::map("fn f(x: u32) -> u32 { return 3u * x + 1u; }").expect("valid WGSL");
+        let x: Vec<u32> = (0..5000).collect();
+        for lost in [false, true, false] {
+            if lost {
+                gpu.lose();
+            }
+            let mut out = vec![u32::MAX; x.len()];
+            ran_on_gpu(&forall.run(&kernel, &x, &mut out).expect("runs either way"), lost);
+            assert!(out.iter().zip(&x).all(|(&out, x)| out == 3 * x + 1));
+        }
+        gpu.lose();
+        let mut out = vec![u32::MAX; x.len()];
+        let named = forall.with_policy(Policy::Only(Backend::Gpu));
+        let error = named.run(&kernel, &x, &mut out).expect_err("nobody else was asked for");
+        assert!(matches!(error, Error::Gpu { lost: true, .. }), "{error:?}");
+        assert!(out.iter().all(|&out| out == u32::MAX));
+    }
+
+    #[test]
+    #[cfg(feature = "gpu")]
+    fn a_launch_whose_gpu_is_lost_is_done_on_the_cpu_with_the_arrays_as_they_were() {
+        use crate::array::Array;
+        let Some((forall, gpu)) = on_a_fast_gpu() else { return };
+        let kernel = Kernel::shader(
+            "@group(0) @binding(0) var<storage, read_write> x: array<u32>;
+             @group(0) @binding(1) var<storage, read_write> y: array<u32>;
+             @compute @workgroup_size(64) fn add(@builtin(global_invocation_id) id: vec3u) {
+                 if (id.x < arrayLength(&x)) { x[id.x] += 1; y[id.x] += 10; }
+             }",
+        );
+        let (kernel, grid) = (kernel.expect("valid WGSL"), Grid::threads(1000));
+        let (mut x, y) = (vec![0_u32; 1000], Array::from(vec![0_u32; 1000]));
+        for (round, lost) in (1..).zip([false, false, true, false]) {
+            if lost {
+                // Both sides have it; else it would be lost.
+                assert!(y.read().expect("reads").iter().all(|&y| y == 10 * (round - 1)));
+                gpu.lose();
+            }
+            let report = forall.launch(&kernel, grid, (("x", &mut x), ("y", &y))).expect("runs either way");
+            ran_on_gpu(&report, lost);
+            assert!(x.iter().all(|&x| x == round));
+        }
+        assert!(y.read().expect("reads").iter().all(|&y| y == 40));
+        forall.launch(&kernel, grid, (("x", &mut x), ("y", &y))).expect("runs");
+        gpu.lose();
+        // Only the lost device had it: no backend can go on, and it says so.
+        let error = forall.launch(&kernel, grid, (("x", &mut x), ("y", &y))).expect_err("the array is gone");
+        assert!(matches!(error, Error::Gpu { lost: true, .. }), "{error:?}");
+        assert!(error.to_string().contains("only on the GPU"), "{error}");
+        assert!(x.iter().all(|&x| x == 5));
+    }
+
+    #[test]
+    #[cfg(feature = "gpu")]
+    fn what_the_gpu_cannot_launch_runs_on_the_cpu() {
+        let Some((forall, _)) = on_a_fast_gpu() else { return };
+        let kernel = Kernel::shader(
+            "@group(0) @binding(0) var<storage, read_write> x: array<u32>;
+             @compute @workgroup_size(1) fn mark(@builtin(global_invocation_id) id: vec3u) {
+                 if (id.x < arrayLength(&x)) { x[id.x] = id.x; }
+             }",
+        );
+        let (kernel, mut x) = (kernel.expect("valid WGSL"), vec![u32::MAX; 66_000]);
+        let report = forall.launch(&kernel, Grid::workgroups(66_000), (("x", &mut x),)).expect("runs");
+        assert!(report.backend() != Backend::Gpu, "{report}");
+        assert!(report.rescued().is_some_and(|why| why.contains("66000 workgroups along x")), "{report}");
+        assert!(x.iter().zip(0..).all(|(&x, i)| x == i));
     }
 }

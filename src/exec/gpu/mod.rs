@@ -265,6 +265,14 @@ impl Gpu {
         close(Some(device));
     }
 
+    /// Loses the device, as a driver reset would.
+    #[cfg(test)]
+    pub(crate) fn lose(&self) {
+        if let Some(device) = &self.lock().device {
+            device.destroy();
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
