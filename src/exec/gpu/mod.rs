@@ -4,6 +4,7 @@
 
 mod adapter;
 mod buffers;
+mod data;
 mod device;
 mod launch;
 mod pipeline;

@@ -58,11 +58,11 @@ impl Memory {
             message: format!("{message}; its elements were only on the GPU"),
             lost,
         };
-        if self.spoiled.load(Ordering::Relaxed) {
-            return Err(failed("readback", "a launch that wrote it has failed".to_owned(), false));
-        }
         if let Some(reason) = self.place().0.lost() {
             return Err(failed("readback", format!("the device was lost: {reason}"), true));
+        }
+        if self.spoiled.load(Ordering::Relaxed) {
+            return Err(failed("readback", "a launch that wrote it has failed".to_owned(), false));
         }
         self.copy_out(bytes).map_err(|Failure { what, message, lost, .. }| failed(what, message, lost))
     }

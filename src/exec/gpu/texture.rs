@@ -167,7 +167,7 @@ pub(super) struct Texels<'b> {
 
 impl Texels<'_> {
     /// Fills the texture.
-    pub(super) fn to_texture(self, encoder: &mut wgpu::CommandEncoder, texture: &wgpu::Texture) {
+    pub(super) fn fill(self, encoder: &mut wgpu::CommandEncoder, texture: &wgpu::Texture) {
         self.each(|offset, bytes_per_row, origin, extent| {
             let (layout, to) = (self.layout(offset, bytes_per_row), Self::at(texture, origin));
             encoder.copy_buffer_to_texture(
@@ -179,7 +179,7 @@ impl Texels<'_> {
     }
 
     /// Takes the texture's texels.
-    pub(super) fn from_texture(self, encoder: &mut wgpu::CommandEncoder, texture: &wgpu::Texture) {
+    pub(super) fn take(self, encoder: &mut wgpu::CommandEncoder, texture: &wgpu::Texture) {
         self.each(|offset, bytes_per_row, origin, extent| {
             let (layout, from) = (self.layout(offset, bytes_per_row), Self::at(texture, origin));
             encoder.copy_texture_to_buffer(

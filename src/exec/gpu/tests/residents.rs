@@ -270,7 +270,7 @@ fn a_lost_device_takes_along_only_what_it_alone_had() {
     assert!(host.read().expect("reads").iter().all(|&x| x == 2));
     assert!(both.read().expect("reads").iter().all(|&x| x == 4));
     for error in
-        [alone.read().err().expect("gone"), on_gpu(&gpu, &add, grid, (("x", &alone),)).expect_err("gone")]
+        [alone.read().expect_err("gone"), on_gpu(&gpu, &add, grid, (("x", &alone),)).expect_err("gone")]
     {
         assert!(matches!(&error, Error::Gpu { lost: true, .. }), "{error:?}");
         assert!(error.to_string().contains("only on the GPU"), "{error}");
