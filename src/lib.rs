@@ -47,7 +47,10 @@ pub use array::{Array, Snapshot};
 pub use backend::{Backend, Policy, UnknownBackend};
 pub use cancel::Cancel;
 pub use cpu::CpuLevel;
-pub use dispatch::{Dispatcher, Entry, Exclusion, Plan, Report, Sequence, Verdict};
+pub use dispatch::{
+    Checked, Comparison, Difference, Dispatcher, Entry, Exclusion, Outcome, Plan, Report, Sequence, Verdict,
+    Verification,
+};
 pub use element::{Element, ElementType, Scalar};
 pub use error::{Error, Result};
 pub use exec::Times;

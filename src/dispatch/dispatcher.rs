@@ -43,7 +43,7 @@ use crate::part::{Part, Progress};
 pub struct Dispatcher {
     policy: Option<Policy>,
     progress: Option<Progress>,
-    limit: Option<Duration>,
+    pub(super) limit: Option<Duration>,
     cancel: Option<Cancel>,
     /// A GPU of a test's own, and how fast it is said to be.
     #[cfg(all(test, feature = "gpu"))]
@@ -281,14 +281,14 @@ impl Dispatcher {
     }
 
     /// What a call that starts now looks at to know whether to go on.
-    fn watch(&self) -> Watch {
+    pub(super) fn watch(&self) -> Watch {
         // A limit longer than the clock counts is none.
         let deadline = self.limit.and_then(|limit| Instant::now().checked_add(limit));
         Watch { cancel: self.cancel.clone(), deadline }
     }
 
     /// The plan, and the time it took to compile the kernel for the CPU if this was its first call of this shape.
-    fn decide(&self, kernel: &Kernel, part: &Part<'_>) -> Result<(Plan, Duration)> {
+    pub(super) fn decide(&self, kernel: &Kernel, part: &Part<'_>) -> Result<(Plan, Duration)> {
         let compile = kernel.prepare(part.shape())?;
         let work = Work::of(kernel, part)?;
         Ok((
@@ -323,7 +323,7 @@ impl Dispatcher {
         })
     }
 
-    fn execute(
+    pub(super) fn execute(
         &self,
         kernel: &Kernel,
         mut part: Part<'_>,
@@ -369,7 +369,7 @@ impl Dispatcher {
 }
 
 /// A shader has no parameters to bind arguments to.
-fn is_no_shader(kernel: &Kernel, call: &'static str) -> Result<()> {
+pub(super) fn is_no_shader(kernel: &Kernel, call: &'static str) -> Result<()> {
     if kernel.compute().is_none() {
         return Ok(());
     }

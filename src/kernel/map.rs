@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use naga::ResourceBinding;
 use smallvec::SmallVec;
 
-use crate::cancel::Stopped;
+use crate::cancel::{Stopped, Watch};
 use crate::cpu::CpuLevel;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
@@ -20,9 +20,11 @@ use crate::kernel::wgsl::{self, Body, Slot};
 use crate::kernel::{Field, Inner, Kernel, Operations, Param, Signature, Takes, stack};
 use crate::part::{Bound, Input, Part, Shape};
 use crate::spmd::block::Code;
+use crate::spmd::grid::Grid;
 use crate::spmd::ir::Program;
 use crate::spmd::lower::lower_alone;
 use crate::spmd::memory::BufferData;
+use crate::spmd::oracle::{Fusion, run_watched};
 use crate::spmd::passes;
 
 impl Kernel {
@@ -211,6 +213,21 @@ impl Map {
     }
 
     fn compile(&self, shape: Shape) -> Result<Variant> {
+        let (program, buffers) = self.lower(shape, passes::optimise)?;
+        Ok(Variant {
+            shape,
+            cost: Cost::of(&program),
+            program,
+            buffers,
+            codes: Default::default(),
+            #[cfg(any(feature = "gpu", test))]
+            shader: OnceLock::new(),
+            next: OnceLock::new(),
+        })
+    }
+
+    /// The program after those passes, and what each of its buffers is bound to.
+    fn lower(&self, shape: Shape, passes: fn(&mut Program)) -> Result<(Program, Vec<Binding>)> {
         let source = &self.body.source;
         let generated = generate(&self.body, shape, Target::Cpu);
         let program = stack::with_stack_for(&generated.text, source, || {
@@ -232,7 +249,7 @@ impl Map {
                 };
                 source.unsupported(place, &unsupported.construct, help)
             })?;
-            passes::optimise(&mut program);
+            passes(&mut program);
             Ok(program)
         })?;
         let binding = |number: u32| generated.bindings.get(number as usize).copied();
@@ -241,16 +258,23 @@ impl Map {
         let Some(buffers) = buffers else {
             return Err(self.internal(&"a buffer of the program has no binding"));
         };
-        Ok(Variant {
-            shape,
-            cost: Cost::of(&program),
-            program,
-            buffers,
-            codes: Default::default(),
-            #[cfg(any(feature = "gpu", test))]
-            shader: OnceLock::new(),
-            next: OnceLock::new(),
-        })
+        Ok((program, buffers))
+    }
+
+    /// Runs every element of `part` on the reference interpreter.
+    pub(crate) fn run_reference(&self, fusion: Fusion, mut part: Part<'_>) -> Result<()> {
+        self.wholes_fit(&part)?;
+        let (program, buffers) = self.lower(part.shape(), |_| {})?;
+        let mut start = 0;
+        while start < part.n {
+            let end = part.n.min(start + MAX_RUN);
+            let mut slice = part.slice(start..end);
+            let grid = Grid::row(run_length(&slice), program.workgroup_size[0]);
+            bind(&buffers, &mut slice, |buffers, watch| run_watched(&program, buffers, &grid, fusion, watch))
+                .map_err(|why| Error::stopped(&self.body.source.name, why))?;
+            start = end;
+        }
+        Ok(())
     }
 
     /// Whether `arrayLength` of every whole array is a `u32`, and each of its words has an index that is one.
@@ -308,34 +332,48 @@ impl Variant {
     /// # Errors
     /// Where the part's watch has stopped it; the outputs are then partly written.
     pub(crate) fn run(&self, level: CpuLevel, part: &mut Part<'_>) -> std::result::Result<(), Stopped> {
-        let n = u32::try_from(part.n).expect("at most MAX_RUN elements");
-        // Where no parameter is bound to Index, base is unused; where one is, the launch has checked that it fits.
-        let words = Shader::words(part, part.start as u32, n);
-        let stream = part.bytes() > STREAM_BYTES;
-        let mut outputs = part.outputs.iter_mut();
-        let mut next_output = 0;
-        let mut buffers = Buffers::new();
-        for binding in &self.buffers {
-            buffers.push(match *binding {
-                Binding::Words => BufferData::Read(&words),
-                Binding::Array(i) | Binding::Whole(i) => match part.inputs[i] {
-                    Input::Array { data, .. } | Input::Whole { data, .. } => {
-                        BufferData::Read(bytemuck::cast_slice(data))
-                    }
-                    Input::Uniform { .. } | Input::Index => {
-                        unreachable!("the shape says that it is an array")
-                    }
-                },
-                // Outputs are declared, and so listed, in their order; one that is never stored to is left out.
-                Binding::Output(i) => {
-                    let output = outputs.nth(i - next_output).expect("outputs in order");
-                    next_output = i + 1;
-                    BufferData::Write(bytemuck::cast_slice_mut(output.data))
-                }
-            });
-        }
-        self.code(level).run_row(&mut buffers, n, &part.watch, stream)
+        let (n, stream) = (run_length(part), part.bytes() > STREAM_BYTES);
+        let code = self.code(level);
+        bind(&self.buffers, part, |buffers, watch| code.run_row(buffers, n, watch, stream))
     }
+}
+
+/// The elements of a run.
+fn run_length(part: &Part<'_>) -> u32 {
+    u32::try_from(part.n).expect("at most MAX_RUN elements")
+}
+
+/// Runs `run` on the buffers of a program, of which `bindings` says what each one is.
+fn bind<R>(
+    bindings: &[Binding],
+    part: &mut Part<'_>,
+    run: impl FnOnce(&mut [BufferData<'_>], &Watch) -> R,
+) -> R {
+    // Where no parameter is bound to Index, base is unused; where one is, the launch has checked that it fits.
+    let words = Shader::words(part, part.start as u32, run_length(part));
+    let mut outputs = part.outputs.iter_mut();
+    let mut next_output = 0;
+    let mut buffers = Buffers::new();
+    for binding in bindings {
+        buffers.push(match *binding {
+            Binding::Words => BufferData::Read(&words),
+            Binding::Array(i) | Binding::Whole(i) => match part.inputs[i] {
+                Input::Array { data, .. } | Input::Whole { data, .. } => {
+                    BufferData::Read(bytemuck::cast_slice(data))
+                }
+                Input::Uniform { .. } | Input::Index => {
+                    unreachable!("the shape says that it is an array")
+                }
+            },
+            // Outputs are declared, and so listed, in their order; one that is never stored to is left out.
+            Binding::Output(i) => {
+                let output = outputs.nth(i - next_output).expect("outputs in order");
+                next_output = i + 1;
+                BufferData::Write(bytemuck::cast_slice_mut(output.data))
+            }
+        });
+    }
+    run(&mut buffers, &part.watch)
 }
 
 impl Map {

@@ -9,6 +9,7 @@ use crate::cpu::CpuLevel;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::part::{Part, Shape};
+use crate::spmd::oracle::Fusion;
 
 pub(crate) mod closure;
 pub(crate) mod compute;
@@ -31,10 +32,10 @@ pub(crate) use compute::number_bytes;
 pub use compute::{Binding, BindingKind, Content, Fields, Layout, Member, ShaderOptions, TextureLayout};
 
 /// A loop body, ready to launch: `out[i] = body(i, x[i], y[i])`. Cheap to clone; clones share compiled code.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Kernel(Arc<Inner>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Inner {
     signature: Signature,
     /// The WGSL body: runs on every backend.
@@ -113,6 +114,22 @@ impl fmt::Display for Takes {
     }
 }
 
+/// Its name, and what it takes and gives; [`Kernel::dump`] shows what it was compiled to.
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Signature { name, params, outputs } = self.signature();
+        write!(f, "Kernel({name}: ")?;
+        if self.0.compute.is_some() {
+            let bindings: Vec<String> = self.bindings().iter().map(Binding::declared).collect();
+            return write!(f, "{})", bindings.join(", "));
+        }
+        let field = |field: &Field| format!("{}: {}", field.name, field.ty);
+        let params: Vec<String> = params.iter().map(|param| field(&param.field)).collect();
+        let outputs: Vec<String> = outputs.iter().map(field).collect();
+        write!(f, "({}) -> ({}))", params.join(", "), outputs.join(", "))
+    }
+}
+
 impl Kernel {
     /// What the kernel takes and gives.
     pub fn signature(&self) -> &Signature {
@@ -145,6 +162,25 @@ impl Kernel {
             }
         }
         Ok(())
+    }
+}
+
+/// For comparing backends with each other.
+impl Kernel {
+    /// Runs every element of `part` on the calling thread by the WGSL body, whatever other one there is; `None` where there
+    /// is no WGSL body.
+    pub(crate) fn run_wgsl(&self, level: CpuLevel, part: Part<'_>) -> Option<Result<()>> {
+        self.0.wgsl.as_ref().map(|map| map.run(level, part))
+    }
+
+    /// The same on the reference interpreter, from the program as it was before any pass.
+    pub(crate) fn run_reference(&self, fusion: Fusion, part: Part<'_>) -> Option<Result<()>> {
+        self.0.wgsl.as_ref().map(|map| map.run_reference(fusion, part))
+    }
+
+    /// Whether the CPU backends run a closure.
+    pub(crate) fn has_closure(&self) -> bool {
+        self.0.closure.is_some()
     }
 }
 

@@ -268,6 +268,35 @@ impl Job<'_> {
         self.grid.invocations.iter().map(|&n| u64::from(n)).product()
     }
 
+    /// The bytes of every resource as they are now, copied.
+    ///
+    /// # Errors
+    /// Those of arrays that only a lost GPU had.
+    pub(crate) fn contents(&self) -> Result<Vec<Vec<u8>>> {
+        let bytes = |resource: &Resource<'_>| {
+            Ok(match &resource.data {
+                Data::Read(bytes) => bytes.to_vec(),
+                Data::Value(bytes) => bytes.to_vec(),
+                Data::Write(bytes) => bytes.to_vec(),
+                Data::Array(array) => array.snapshot()?.bytes().to_vec(),
+            })
+        };
+        self.resources.iter().map(bytes).collect()
+    }
+
+    /// The same launch on other bytes, as many for each resource as it has.
+    pub(crate) fn with<'b>(&self, bytes: impl Iterator<Item = &'b mut [u8]>) -> Job<'b> {
+        let resource = |(resource, bytes): (&Resource<'_>, &'b mut [u8])| Resource {
+            data: Data::Write(bytes),
+            extent: resource.extent,
+        };
+        Job {
+            shader: Arc::clone(&self.shader),
+            grid: self.grid,
+            resources: self.resources.iter().zip(bytes).map(resource).collect(),
+        }
+    }
+
     /// Runs `run` over the words of the program's buffers, in its order. Arrays are brought to the host; the arrays that the
     /// shader writes are locked meanwhile. With `keep`, `run` works on copies of what it writes, and an error leaves everything
     /// as it was.

@@ -196,6 +196,36 @@ impl Layout {
         }
     }
 
+    /// Calls `each` with the start, the kind and the count of the numbers in `bytes` bytes of it, in order, as many at once as
+    /// have no gap between them.
+    pub(crate) fn numbers(&self, bytes: usize, each: &mut impl FnMut(usize, &'static str, usize)) {
+        let n = self.elements().map_or(0, |(offset, stride, _)| {
+            bytes.saturating_sub(offset as usize) / (stride as usize).max(1)
+        });
+        self.numbers_from(0, n, each);
+    }
+
+    fn numbers_from(&self, at: usize, n: usize, each: &mut impl FnMut(usize, &'static str, usize)) {
+        match &self.content {
+            Content::Numbers { number, count } => each(at, number, *count as usize),
+            Content::Array { element, stride, count } => {
+                let (stride, count) = (*stride as usize, count.map_or(n, |count| count as usize));
+                if let Some(number) = element.number()
+                    && element.is_packed()
+                    && element.size as usize == stride
+                {
+                    return each(at, number, count * stride / number_bytes(number) as usize);
+                }
+                (0..count).for_each(|i| element.numbers_from(at + i * stride, n, each));
+            }
+            Content::Struct(members) => {
+                for member in members {
+                    member.layout.numbers_from(at + member.offset as usize, n, each);
+                }
+            }
+        }
+    }
+
     /// Bytes that are numbers and not padding.
     pub(crate) fn used(&self) -> u64 {
         match &self.content {

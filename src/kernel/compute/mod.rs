@@ -217,6 +217,14 @@ impl Compute {
         Ok(place.get_or_init(|| variant))
     }
 
+    /// The program for a grid as it was before any pass, with the buffers of [`Compute::variant`].
+    ///
+    /// # Errors
+    /// As [`Compute::variant`].
+    pub(crate) fn reference(&self, grid: &Grid) -> Result<Program> {
+        Ok(Program { order: self.variant(grid)?.program.order, ..self.lowered.clone() })
+    }
+
     /// Compiles the variant for a grid; how long it took, zero where it was done.
     ///
     /// # Errors

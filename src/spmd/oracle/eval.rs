@@ -2,6 +2,7 @@
 //!
 //! The oracle runs these; constant folding may use them for any operation with constant operands. Bools are 0 or 1.
 
+use crate::cpu::CpuLevel;
 use crate::spmd::ir::{Binary, Ternary, Unary};
 use crate::spmd::math::{self, Scalar, ScalarInt};
 
@@ -11,8 +12,14 @@ pub(crate) enum Fusion {
     /// One rounding: AVX2+FMA, AVX-512, NEON.
     Fused,
     /// Two roundings: SSE2, SSE4.2.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only the oracle imitates these levels"))]
     Split,
+}
+
+impl Fusion {
+    /// That of a CPU level.
+    pub(crate) const fn of(level: CpuLevel) -> Self {
+        if level.has_fma() { Self::Fused } else { Self::Split }
+    }
 }
 
 /// The result of a one-operand operation.

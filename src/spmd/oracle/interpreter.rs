@@ -4,6 +4,7 @@
 use super::Fusion;
 use super::effect::{self, Lane};
 use super::invocation::{Invocation, Shared, Stop};
+use crate::cancel::{Stopped, Watch};
 use crate::spmd::grid::Grid;
 use crate::spmd::ir::{Effect, Order, Program, SUBGROUP, Value};
 use crate::spmd::memory::BufferData;
@@ -13,6 +14,13 @@ use crate::spmd::memory::BufferData;
 pub(crate) struct OutOfSteps {
     /// The `global_invocation_id` of the invocation that was running.
     pub invocation: [u32; 3],
+}
+
+/// Why a run stopped early, whatever was to stop it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Halt {
+    OutOfSteps(OutOfSteps),
+    Stopped(Stopped),
 }
 
 /// Runs invocations `0..invocations` of a one-dimensional launch, on the CPU levels with FMA.
@@ -36,7 +44,8 @@ pub(crate) fn run_limited(
     run_grid(program, buffers, &Grid::row(invocations, program.workgroup_size[0]), fusion, steps)
 }
 
-/// Runs the invocations of a grid, with the fused multiply-add of the CPU level to imitate.
+/// Runs the invocations of a grid, with the fused multiply-add of the CPU level to imitate, and at most `steps` statements per
+/// invocation.
 ///
 /// `buffers` has one entry per [`Program::buffers`].
 ///
@@ -46,6 +55,7 @@ pub(crate) fn run_limited(
 ///
 /// # Panics
 /// When the number of buffers is not the program's, or one that it stores to is given for reading.
+#[cfg(test)]
 pub(crate) fn run_grid(
     program: &Program,
     buffers: &mut [BufferData<'_>],
@@ -53,18 +63,55 @@ pub(crate) fn run_grid(
     fusion: Fusion,
     steps: u64,
 ) -> Result<(), OutOfSteps> {
+    match run_all(program, buffers, grid, fusion, steps, &Watch::NEVER) {
+        Err(Halt::OutOfSteps(out)) => Err(out),
+        Err(Halt::Stopped(_)) | Ok(()) => Ok(()),
+    }
+}
+
+/// The same for as long as `watch` lets it.
+///
+/// # Errors
+/// [`Stopped`] when `watch` says so. The writable buffers hold what was stored until then.
+///
+/// # Panics
+/// As [`run_grid`].
+pub(crate) fn run_watched(
+    program: &Program,
+    buffers: &mut [BufferData<'_>],
+    grid: &Grid,
+    fusion: Fusion,
+    watch: &Watch,
+) -> Result<(), Stopped> {
+    match run_all(program, buffers, grid, fusion, u64::MAX, watch) {
+        Err(Halt::Stopped(why)) => Err(why),
+        // Of 2^64 statements nobody sees the end.
+        Err(Halt::OutOfSteps(_)) | Ok(()) => Ok(()),
+    }
+}
+
+fn run_all(
+    program: &Program,
+    buffers: &mut [BufferData<'_>],
+    grid: &Grid,
+    fusion: Fusion,
+    steps: u64,
+    watch: &Watch,
+) -> Result<(), Halt> {
     assert_eq!(buffers.len(), program.buffers.len(), "one slice per buffer of the program");
-    let mut shared = Shared { program, grid, fusion, buffers, arrays: Vec::new() };
+    let mut shared = Shared { program, grid, fusion, buffers, watch, arrays: Vec::new() };
     let [width, height, depth] = grid.invocations;
     match program.order {
         Order::Rows => {
             for id in boxed([0; 3], [width, height, depth]) {
+                watch.check().map_err(Halt::Stopped)?;
                 alone(&mut shared, Invocation::new(program, id, steps))?;
             }
         }
         Order::Workgroups => {
             let size = program.workgroup_size;
             for index in 0..grid.count().unwrap_or(u64::MAX) {
+                watch.check().map_err(Halt::Stopped)?;
                 let workgroup = grid.workgroup(index);
                 let start = [0, 1, 2].map(|axis| workgroup[axis] * size[axis]);
                 let end =
@@ -85,11 +132,12 @@ fn boxed(start: [u32; 3], end: [u32; 3]) -> impl Iterator<Item = [u32; 3]> {
 }
 
 /// Runs one invocation to its end.
-fn alone(shared: &mut Shared<'_, '_>, mut invocation: Invocation<'_>) -> Result<(), OutOfSteps> {
+fn alone(shared: &mut Shared<'_, '_>, mut invocation: Invocation<'_>) -> Result<(), Halt> {
     loop {
         match invocation.advance(shared) {
             Stop::End => return Ok(()),
-            Stop::OutOfSteps => return Err(OutOfSteps { invocation: invocation.id }),
+            Stop::OutOfSteps => return Err(Halt::OutOfSteps(OutOfSteps { invocation: invocation.id })),
+            Stop::Stopped(why) => return Err(Halt::Stopped(why)),
             Stop::Effect { result, effect } => {
                 take(shared, result, *effect, &mut [&mut invocation]);
             }
@@ -98,13 +146,14 @@ fn alone(shared: &mut Shared<'_, '_>, mut invocation: Invocation<'_>) -> Result<
 }
 
 /// Runs the invocations of a workgroup to their ends.
-fn together(shared: &mut Shared<'_, '_>, mut invocations: Vec<Invocation<'_>>) -> Result<(), OutOfSteps> {
+fn together(shared: &mut Shared<'_, '_>, mut invocations: Vec<Invocation<'_>>) -> Result<(), Halt> {
     // Where each one has stopped; `None` when it may go on.
     let mut stops: Vec<Option<Stop<'_>>> = invocations.iter().map(|_| None).collect();
     loop {
         for (invocation, stop) in invocations.iter_mut().zip(&mut stops).filter(|(_, stop)| stop.is_none()) {
             *stop = match invocation.advance(shared) {
-                Stop::OutOfSteps => return Err(OutOfSteps { invocation: invocation.id }),
+                Stop::OutOfSteps => return Err(Halt::OutOfSteps(OutOfSteps { invocation: invocation.id })),
+                Stop::Stopped(why) => return Err(Halt::Stopped(why)),
                 other => Some(other),
             };
         }

@@ -1,6 +1,7 @@
 //! One invocation as a machine that can stop at an effect and go on later: a stack of places instead of recursion.
 
 use super::eval::{self, Fusion};
+use crate::cancel::{Stopped, Watch};
 use crate::spmd::grid::Grid;
 use crate::spmd::ir::{Block, Builtin, Effect, Label, Memory, Op, Program, SUBGROUP, Stmt, Value};
 use crate::spmd::memory::BufferData;
@@ -11,6 +12,8 @@ pub(super) struct Shared<'a, 'b> {
     pub grid: &'a Grid,
     pub fusion: Fusion,
     pub buffers: &'a mut [BufferData<'b>],
+    /// What may stop it.
+    pub watch: &'a Watch,
     /// The arrays of [`Program::shared`].
     pub arrays: Vec<Vec<u32>>,
 }
@@ -49,7 +52,12 @@ pub(super) enum Stop<'a> {
     Effect { result: Option<Value>, effect: &'a Effect },
     /// It has done as many statements as it may.
     OutOfSteps,
+    /// Its watch says so.
+    Stopped(Stopped),
 }
+
+/// Statements between two looks at the watch: about a millisecond.
+const LOOK: u64 = 1 << 14;
 
 /// A place in a block that an invocation is inside of; comparing the places of its stack from the outermost one on
 /// compares invocations in program order.
@@ -150,6 +158,11 @@ impl<'a> Invocation<'a> {
         while let Some(frame) = self.frames.last() {
             if self.steps_left == 0 {
                 return Stop::OutOfSteps;
+            }
+            if self.steps_left.is_multiple_of(LOOK)
+                && let Err(why) = shared.watch.check()
+            {
+                return Stop::Stopped(why);
             }
             self.steps_left -= 1;
             let Some(stmt) = frame.block.get(frame.place.at) else {

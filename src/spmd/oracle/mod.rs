@@ -28,14 +28,12 @@
 
 pub(crate) mod effect;
 pub(crate) mod eval;
-#[cfg_attr(not(test), expect(dead_code, reason = "`forall check` is what runs shaders here"))]
 mod interpreter;
 mod invocation;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use eval::Fusion;
-#[cfg_attr(not(test), expect(unused_imports, reason = "`forall check` is what runs shaders here"))]
-pub(crate) use interpreter::{OutOfSteps, run_grid};
+pub(crate) use interpreter::run_watched;
 #[cfg(test)]
-pub(crate) use interpreter::{run, run_limited};
+pub(crate) use interpreter::{OutOfSteps, run, run_grid, run_limited};
