@@ -151,6 +151,11 @@ enum Memory {
 }
 
 impl Data {
+    /// Data that no option gave.
+    pub(crate) fn made(bytes: &[u8], extent: Option<[u32; 3]>) -> Result<Self, Failure> {
+        Ok(Self { extent, ..Self::own(bytes)? })
+    }
+
     fn own(bytes: &[u8]) -> Result<Self, Failure> {
         let mut buffer = Buffer::new(bytes.len())?;
         buffer.bytes_mut().copy_from_slice(bytes);
@@ -500,7 +505,7 @@ impl From<Failure> for Misfit {
 }
 
 /// An f32 as the nearest f16, ties to even, in the first two of the bytes.
-fn half(x: f32) -> [u8; 4] {
+pub(crate) fn half(x: f32) -> [u8; 4] {
     let bits = x.to_bits();
     let sign = (bits >> 16) & 0x8000;
     let magnitude = f32::from_bits(bits & 0x7fff_ffff);

@@ -2,6 +2,7 @@
 
 mod bind;
 mod body;
+mod check;
 mod devices;
 mod interrupt;
 mod layout;
@@ -31,6 +32,7 @@ struct Command {
 #[derive(Debug, Subcommand)]
 enum Sub {
     Run(run::Options),
+    Check(check::Options),
     Devices(devices::Options),
 }
 
@@ -41,6 +43,8 @@ enum Failure {
     Usage(String),
     /// It makes sense, and failed: exit code 1.
     Run(String),
+    /// `forall check` found a difference; the text for stdout: exit code 1.
+    Differs(String),
     /// Ctrl-C.
     Interrupted,
 }
@@ -51,13 +55,13 @@ impl Failure {
         match self {
             Self::Usage(text) => Self::Usage(message(text)),
             Self::Run(text) => Self::Run(message(text)),
-            Self::Interrupted => Self::Interrupted,
+            Self::Differs(_) | Self::Interrupted => self,
         }
     }
 
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Run(_) => 1,
+            Self::Run(_) | Self::Differs(_) => 1,
             Self::Usage(_) => 2,
             Self::Interrupted => interrupt::EXIT_CODE,
         }
@@ -67,7 +71,7 @@ impl Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Usage(message) | Self::Run(message) => message,
+            Self::Usage(message) | Self::Run(message) | Self::Differs(message) => message,
             Self::Interrupted => "interrupted; every file is as it was before",
         })
     }
@@ -112,10 +116,15 @@ fn main() -> ExitCode {
     };
     let done = match command.subcommand {
         Sub::Run(options) => run::run(&options),
+        Sub::Check(options) => check::run(&options),
         Sub::Devices(options) => devices::run(&options),
     };
     match done.and_then(|text| print(&text)) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure @ Failure::Differs(_)) => {
+            let _ = print(&failure.to_string());
+            ExitCode::from(failure.exit_code())
+        }
         Err(failure) => fail(&failure, json),
     }
 }

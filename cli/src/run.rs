@@ -13,6 +13,8 @@ use serde_json::json;
 use crate::body::Body;
 use crate::{Failure, value};
 
+pub(crate) use shader::grid;
+
 /// Run a loop body, or a whole compute shader, over arrays and numbers.
 #[derive(Debug, ClapArgs)]
 #[command(after_long_help = HELP)]
