@@ -330,3 +330,15 @@ fn a_loop_larger_than_the_caches() {
         out.fill(f32::NAN);
     }
 }
+
+#[test]
+fn debug_shows_the_signature_and_not_the_program() {
+    let map = Kernel::map("fn f(a: f32, v: vec2<u32>) -> vec2<u32> { return v * u32(a); }").unwrap();
+    assert_eq!(format!("{map:?}"), "Kernel(f: (a: f32, v: vec2<u32>) -> (out: vec2<u32>))");
+    let shader = Kernel::shader(
+        "@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+         @compute @workgroup_size(1) fn main() { x[0] = 1.0; }",
+    )
+    .unwrap();
+    assert_eq!(format!("{shader:?}"), "Kernel(main: var<storage, read_write> x: array<f32>)");
+}
