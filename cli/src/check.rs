@@ -65,7 +65,7 @@ const HELP: &str = "\
 WHAT IS COMPARED
   The reference runs the program one invocation after the other. The CPU backends must give its bits, at every level of
   vector instructions. A GPU may differ by 4096 ULP or 2^-11 of the output's largest number (what WGSL allows sin and cos), in
-  any way where the reference is not finite, and not at all in whole numbers.
+  any way where one of the two is not finite, and not at all in whole numbers.
 
 MADE VALUES
   floats                    random ones between -4 and 4, random bits, and 0, -0, infinities, NaN, subnormals, the extremes
@@ -447,7 +447,7 @@ fn verified_json(verified: &Verification, options: &Options, data: &[String]) ->
                             json!({ "number": first.number, "expected": first.expected, "got": first.got })
                         });
                         json!({
-                            "name": output.output, "numbers": output.numbers, "max_ulp": output.max_ulp,
+                            "name": output.output, "numbers": output.numbers, "max_ulp": output.max_ulp, "open": output.open,
                             "differing": output.differing, "first": first,
                         })
                     });

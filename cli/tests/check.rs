@@ -105,7 +105,7 @@ fn what_never_ends_is_stopped_and_what_is_wrong_is_said() {
         (&["check", "fn f(x: f32) -> f32 { return y; }"], "y"),
         (&["check", "x + 1"], "error"),
         (&["check", RACE, "--size", "many"], "number of elements"),
-        (&["check", RACE, "--time-limit", "-1"], "--time-limit"),
+        (&["check", RACE, "--time-limit=-1"], "above 0"),
         (&["check", RACE, "--bind", "y=1"], "there is no variable `y`"),
     ] {
         let error = failure(&dir, 2, args);

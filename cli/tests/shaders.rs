@@ -309,7 +309,7 @@ fn errors_are_json_where_json_is_asked_for() {
     let dir = folder("json_errors");
     for (args, exit, expected) in [
         (&["run", DOUBLE, "--json"][..], 2, "Add --grid"),
-        (&["run", "x +* 1", "--in", "x=1", "--json"], 2, "error"),
+        (&["run", "x +* 1", "--in", "x=1", "--json"], 2, "operator"),
         (&["run", "x", "--in", "x=missing.npy", "--json"], 1, "No such file"),
         (&["run", "--json", "--what"], 2, "--what"),
         (&["devices", "--json", "--what"], 2, "--what"),

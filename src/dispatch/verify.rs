@@ -79,7 +79,7 @@ impl Dispatcher {
     /// # Numerics
     /// CPU levels must give the bits of the reference, with the fused multiply-add of the level or without. A GPU, and a
     /// closure, may differ by what WGSL allows its least accurate functions: by 4096 ULP or 2⁻¹¹ of the output's
-    /// largest number, in any way where the reference is not finite, and not at all in whole numbers.
+    /// largest number, in any way where one of the two is not finite, and not at all in whole numbers.
     ///
     /// # Errors
     /// As [`run`](Self::run); [`Error::WrongCall`] for a closure alone, which has no meaning to compare with;
@@ -162,7 +162,7 @@ impl Dispatcher {
     ///      }",
     /// )?;
     /// let mut x: Vec<u32> = (0..64).collect();
-    /// let verified = Dispatcher::new().verify_launch(&reverse, Grid::threads(64), ("x", &mut x))?;
+    /// let verified = Dispatcher::new().verify_launch(&reverse, Grid::threads(64), (("x", &mut x),))?;
     /// // Who reads first? One invocation after the other is not all at once.
     /// assert!(!verified.agrees() && verified.hint.is_some());
     /// assert_eq!(x[1], 1);
@@ -348,11 +348,11 @@ impl fmt::Display for Checked {
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { output, numbers, max_ulp, differing, first } = self;
+        let Self { output, numbers, max_ulp, open, differing, first } = self;
         write!(f, "{output}: {numbers} numbers, ")?;
         match (*max_ulp, first) {
-            (0, None) => f.write_str("the same"),
-            (ulp, None) => write!(f, "at most {ulp} ULP apart"),
+            (0, None) => f.write_str("the same")?,
+            (ulp, None) => write!(f, "at most {ulp} ULP apart")?,
             (ulp, Some(first)) => {
                 write!(f, "{differing} differ")?;
                 if ulp < u64::MAX {
@@ -362,9 +362,13 @@ impl fmt::Display for Comparison {
                     f,
                     "; the first is number {}: {}, expected {}",
                     first.number, first.got, first.expected
-                )
+                )?;
             }
         }
+        if *open > 0 {
+            write!(f, "; {open} not finite on one side")?;
+        }
+        Ok(())
     }
 }
 
@@ -444,8 +448,9 @@ mod tests {
         )
         .expect("valid WGSL");
         let limited = on_cpu().with_time_limit(Duration::from_millis(50));
-        let error =
-            limited.verify_launch(&kernel, Grid::workgroups(1), ("x", &mut [0_u32; 2])).expect_err("no end");
+        let error = limited
+            .verify_launch(&kernel, Grid::workgroups(1), (("x", &mut [0_u32; 2]),))
+            .expect_err("no end");
         assert!(
             matches!(error, Error::TimeLimit { limit, .. } if limit == Duration::from_millis(50)),
             "{error}"
