@@ -765,3 +765,33 @@ fn arrays_are_as_long_as_their_constants_say() {
     let error = ShaderOptions::new().constant("half", 0).build(text).unwrap_err();
     assert!(matches!(error, Error::Wgsl { .. }), "{error}");
 }
+
+/// Browsers want the lines in front; naga knows some of them, needs none, and refuses others.
+#[test]
+fn directives_that_ask_for_what_is_there_are_taken() {
+    let kernel = shader(
+        "enable subgroups, f16;
+         requires readonly_and_readwrite_storage_textures, unrestricted_pointer_parameters, a_later_feature;
+         diagnostic(off, subgroup_uniformity);
+         diagnostic(off, chromium.unreachable_code);
+         enable subgroups;
+         @group(0) @binding(0) var<storage, read_write> x: array<u32>;
+         @compute @workgroup_size(32)
+         fn main(@builtin(local_invocation_index) i: u32) {
+             x[i] = u32(f16(subgroupExclusiveAdd(2u)));
+         }",
+    );
+    for backend in CPU {
+        let mut x = [u32::MAX; 32];
+        on(backend)
+            .launch(&kernel, Grid::workgroups(1), Bindings::new().bind("x", &mut x))
+            .expect("launches");
+        assert!(x.iter().zip(0..).all(|(&x, i)| x == 2 * i), "{backend} {x:?}");
+    }
+    // The places of what is wrong stay, and its line.
+    let wrong = "enable subgroups;\n@compute @workgroup_size(1) fn main() { let x = 1 + ; }";
+    let error = Kernel::shader(wrong).expect_err("does not parse");
+    says(&error, &["2:52"]);
+    let error = Kernel::shader("enable nothing_known;").expect_err("does not parse");
+    says(&error, &["nothing_known"]);
+}

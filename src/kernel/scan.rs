@@ -3,6 +3,7 @@
 //! Not a parser: naga is, but it keeps no place for a parameter or an attribute. This reads text that naga has accepted (or is
 //! about to refuse), finds tokens outside comments, and is never the judge of what is valid.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A range of bytes.
@@ -149,6 +150,52 @@ pub(crate) fn declarations(source: &str) -> Declarations {
     found
 }
 
+/// The text without the directives that naga stumbles over and that change nothing here, blanks in their place: every `requires`,
+/// whose features are there or are refused where they are used, and of the `enable`s those for subgroups, which naga has without,
+/// and for experiments of a browser.
+pub(crate) fn without_directives(source: &str) -> Cow<'_, str> {
+    let is_there = |name: &str| name.starts_with("subgroups") || name.starts_with("chromium_");
+    let mut blanks: Vec<Place> = Vec::new();
+    // Directives come first, each up to its semicolon.
+    let tokens = tokens(source);
+    let mut rest = &tokens[..];
+    while let Some(first) = rest.first().map(|token| token.text(source))
+        && matches!(first, "enable" | "requires" | "diagnostic")
+        && let Some(end) = rest.iter().position(|token| token.text(source) == ";")
+    {
+        let (directive, next) = rest.split_at(end + 1);
+        let whole = directive[0].place.start..directive[end].place.end;
+        let names = || directive[1..end].iter().filter(|token| token.is_name);
+        match first {
+            "requires" => blanks.push(whole),
+            "enable" if names().all(|name| is_there(name.text(source))) => blanks.push(whole),
+            "enable" => {
+                for (name, after) in directive[1..].iter().zip(&directive[2..]) {
+                    if is_there(name.text(source)) {
+                        // With its comma. The list may end in one, so that the last name leaves the one before it.
+                        let comma = after.text(source) == ",";
+                        let end = if comma { after.place.end } else { name.place.end };
+                        blanks.push(name.place.start..end);
+                    }
+                }
+            }
+            _ => {}
+        }
+        rest = next;
+    }
+    if blanks.is_empty() {
+        return Cow::Borrowed(source);
+    }
+    let mut text = String::with_capacity(source.len());
+    for blank in blanks {
+        text.push_str(&source[text.len()..blank.start]);
+        // Byte for byte, so that every place stays, and lines too.
+        text.extend(source[blank].bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
+    }
+    text.push_str(&source[text.len()..]);
+    Cow::Owned(text)
+}
+
 /// The function whose name is token `name`, and the token to go on with (its `{`).
 fn function(source: &str, tokens: &[Token], name: usize) -> (Function, usize) {
     let text = |i: usize| tokens[i].text(source);
@@ -210,6 +257,30 @@ mod tests {
     }
 
     #[test]
+    fn blanks_directives_that_change_nothing() {
+        for (source, expected) in [
+            ("", ""),
+            ("fn f() {}", "fn f() {}"),
+            ("enable f16; fn f() {}", "enable f16; fn f() {}"),
+            ("enable subgroups;\nfn f() {}", "                 \nfn f() {}"),
+            ("enable\nsubgroups; enable f16;", "      \n           enable f16;"),
+            ("enable subgroups, f16;", "enable            f16;"),
+            ("enable f16, subgroups;", "enable f16,          ;"),
+            ("enable f16,subgroups , subgroups_f16,;", "enable f16,                          ;"),
+            ("// ö\nrequires ünknown, b; fn requires() {}", "// ö\n                      fn requires() {}"),
+            ("diagnostic(off, a.b); requires c;", "diagnostic(off, a.b);            "),
+            // Not at the top, and not at its end.
+            ("fn f() {} enable subgroups;", "fn f() {} enable subgroups;"),
+            ("enable subgroups", "enable subgroups"),
+            ("enable wgpu_ray_query;", "enable wgpu_ray_query;"),
+        ] {
+            let text = without_directives(source);
+            assert_eq!(text, expected);
+            assert_eq!(text.len(), source.len());
+        }
+    }
+
+    #[test]
     fn survives_text_that_is_no_wgsl() {
         for source in [
             "",
@@ -229,6 +300,7 @@ mod tests {
             "🦀 fn f(🦀: f32)",
         ] {
             declarations(source);
+            without_directives(source);
             for end in (0..source.len()).filter(|&end| source.is_char_boundary(end)) {
                 declarations(&source[..end]);
             }

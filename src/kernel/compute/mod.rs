@@ -120,7 +120,7 @@ fn guess(text: &str) -> Option<&str> {
 pub(crate) struct Compute {
     /// The entry point's name, which is the kernel's.
     pub entry: String,
-    /// The whole WGSL text, as a GPU takes it.
+    /// The whole WGSL text, as a GPU takes it: without `enable subgroups;` and the like, which naga knows no better there.
     #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "only a GPU takes the text as such"))]
     pub text: Arc<str>,
     /// The constants that were given: by `@id` where they have one, else by name.
@@ -297,7 +297,11 @@ impl Compute {
 
 /// Reads, validates and lowers a text, on this thread's stack.
 fn read(source: Source, options: &ShaderOptions) -> Result<Compute> {
-    let module = wgsl::parse(&source, &source.text)?;
+    let text: Arc<str> = match scan::without_directives(&source.text) {
+        Cow::Borrowed(_) => Arc::clone(&source.text),
+        Cow::Owned(text) => text.into(),
+    };
+    let module = wgsl::parse(&source, &text)?;
     let mut reader = Reader { declarations: scan::declarations(&source.text), source };
     let entry = reader.entry_point(&module, options.entry.as_deref())?;
     reader.source.name.clone_from(&entry);
@@ -339,7 +343,7 @@ fn read(source: Source, options: &ShaderOptions) -> Result<Compute> {
     })?;
     let compute = Compute {
         entry,
-        text: Arc::clone(&reader.source.text),
+        text,
         constants,
         workgroup_size,
         bindings,
