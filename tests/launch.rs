@@ -766,6 +766,37 @@ fn arrays_are_as_long_as_their_constants_say() {
     assert!(matches!(error, Error::Wgsl { .. }), "{error}");
 }
 
+#[test]
+fn a_depth_texture_is_an_array_of_f32() {
+    let kernel = shader(
+        "@group(0) @binding(0) var depth: texture_depth_2d;
+         @group(0) @binding(1) var<storage, read_write> nearest: array<f32>;
+         @compute @workgroup_size(4)
+         fn rows(@builtin(global_invocation_id) id: vec3u) {
+             if (id.x >= arrayLength(&nearest)) { return; }
+             var least = 1.0;
+             for (var x = 0u; x < textureDimensions(depth).x; x++) {
+                 least = min(least, textureLoad(depth, vec2u(x, id.x), 0));
+             }
+             nearest[id.x] = least;
+         }",
+    );
+    let depth: Vec<f32> = (0..15).map(|i| (i * 7 % 15) as f32 / 16.0).collect();
+    for backend in CPU {
+        let mut nearest = [f32::NAN; 3];
+        let bindings =
+            Bindings::new().bind("depth", Texture::new(&depth, [5, 3])).bind("nearest", &mut nearest);
+        on(backend).launch(&kernel, Grid::threads(3), bindings).expect("launches");
+        // Of 0 7 14 6 13, 5 12 4 11 3, 10 2 9 1 8.
+        assert_eq!(nearest, [0.0, 3.0 / 16.0, 1.0 / 16.0], "{backend}");
+    }
+    let four = vec![[0.0_f32; 4]; 15];
+    says(
+        &refused(&kernel, (("depth", Texture::new(&four, [5, 3])),)),
+        &["expected 5 × 3 × 1 texels of 4 bytes = 60 bytes for texture_depth_2d"],
+    );
+}
+
 /// Browsers want the lines in front; naga knows some of them, needs none, and refuses others.
 #[test]
 fn directives_that_ask_for_what_is_there_are_taken() {

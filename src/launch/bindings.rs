@@ -298,7 +298,8 @@ impl<'a> IntoBinding<'a> for OutputArg<'a> {
 /// The texels of a texture and its size: x fastest, then y, then z or layers, without gaps.
 ///
 /// A storage texture's texels are those of its format: `[u8; 4]` each for `rgba8unorm`, one `f32` for `r32float`. A
-/// `texture_2d<f32>`, which a shader reads by `textureLoad`, has `[f32; 4]` each; likewise `i32` and `u32`.
+/// `texture_2d<f32>`, which a shader reads by `textureLoad`, has `[f32; 4]` each; likewise `i32` and `u32`. A
+/// `texture_depth_2d`, on CPUs only, has one `f32`.
 ///
 /// # Examples
 /// ```

@@ -203,7 +203,10 @@ pub(super) fn refused(device: &Device, job: &Job<'_>, max_binding_bytes: u64) ->
             }
             BindingKind::Texture(texture) => {
                 let Some(ty) = TextureType::of(texture) else {
-                    return Some(format!("`{}` is a {}, which no GPU has", binding.name, texture.ty));
+                    return Some(format!(
+                        "`{}` is a {}, which forall has on CPUs only",
+                        binding.name, texture.ty
+                    ));
                 };
                 if ty.access.is_some() {
                     stored += 1;

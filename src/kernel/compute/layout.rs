@@ -103,7 +103,7 @@ pub struct TextureLayout {
     pub axes: u8,
     /// What the numbers of a texel are in memory: `u8`, `i8`, `u16`, `i16`, `f16`, `u32`, `i32` or `f32`.
     pub number: &'static str,
-    /// Numbers of a texel: those of the format; 4 for a texture that is not a storage texture.
+    /// Numbers of a texel: those of the format; 4 for a texture that is not a storage texture, 1 for a depth texture.
     pub channels: u8,
 }
 
@@ -395,8 +395,13 @@ impl<'m> Reflect<'m> {
                 let ty = format!("texture_{dimension}<{number}>");
                 Ok(TextureLayout { ty, writable: false, axes, number, channels: 4 })
             }
-            ImageClass::Sampled { multi: true, .. } => Err("a multisampled texture".to_owned()),
-            ImageClass::Depth { .. } => Err("a depth texture".to_owned()),
+            ImageClass::Depth { multi: false } => {
+                let ty = format!("texture_depth_{dimension}");
+                Ok(TextureLayout { ty, writable: false, axes, number: "f32", channels: 1 })
+            }
+            ImageClass::Sampled { multi: true, .. } | ImageClass::Depth { multi: true } => {
+                Err("a multisampled texture".to_owned())
+            }
             ImageClass::External => Err("an external texture".to_owned()),
             ImageClass::Storage { format, access } => {
                 let name = format.to_wgsl();

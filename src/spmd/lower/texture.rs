@@ -52,7 +52,7 @@ impl<'m> Lowerer<'m> {
                 ScalarKind::Sint => (TexelFormat::Rgba32Sint, false),
                 _ => (TexelFormat::Rgba32Uint, false),
             },
-            ImageClass::Depth { .. } => return unsupported("a depth texture"),
+            ImageClass::Depth { multi: false } => (TexelFormat::R32Float, false),
             ImageClass::External => return unsupported("an external texture"),
             ImageClass::Storage { access, .. } if access.contains(StorageAccess::ATOMIC) => {
                 return unsupported("atomic operations on a texture");
@@ -155,7 +155,7 @@ impl<'m> Lowerer<'m> {
         Ok(Texel { index: self.build.binary(Binary::MulI, index, words), inside })
     }
 
-    /// `textureLoad`: always four channels.
+    /// `textureLoad`: always four channels, but for the one number of a depth texture.
     pub(super) fn image_load(
         &mut self,
         frame: &mut Frame<'m>,
@@ -192,6 +192,9 @@ impl<'m> Lowerer<'m> {
             }
             _ => words,
         };
+        if matches!(self.inner(frame, image), TypeInner::Image { class: ImageClass::Depth { .. }, .. }) {
+            return Ok(channels.into());
+        }
         // Channels that are not there: black, and opaque where there is a texel.
         let (zero, one) = (self.build.zero(ty), self.build.one(ty));
         while channels.len() < 3 {

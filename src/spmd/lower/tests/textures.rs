@@ -173,6 +173,23 @@ fn layers_volumes_and_queries() {
 }
 
 #[test]
+fn a_depth_texture_has_one_number_a_texel() {
+    let source = "@group(0) @binding(0) var<storage, read_write> out: array<f32>;
+        @group(0) @binding(1) var depth: texture_depth_2d;
+        @group(0) @binding(2) var layers: texture_depth_2d_array;
+        fn at(t: texture_depth_2d, x: i32) -> f32 { return textureLoad(t, vec2(x, 1), 0); }
+        @compute @workgroup_size(1) fn main() {
+            out[0] = at(depth, 2); out[1] = at(depth, 3); out[2] = at(depth, -1);
+            out[3] = textureLoad(layers, vec2(1u, 0u), 1, 0); out[4] = textureLoad(layers, vec2(1, 0), 2, 0);
+            out[5] = f32(textureDimensions(depth).x * 10 + textureNumLayers(layers));
+        }";
+    let texels = |n: u32| bits(&(1..=n).map(|i| i as f32 / 8.0).collect::<Vec<f32>>());
+    let mut buffers = [vec![POISON; 6], texels(6), vec![3, 2, 1], texels(4), vec![2, 1, 2]];
+    run_workgroups(source, &mut buffers, [1; 3]);
+    assert_eq!(buffers[0], bits(&[0.75, 0.0, 0.0, 0.5, 0.0, 32.0]));
+}
+
+#[test]
 fn what_is_no_plain_texture_is_refused_by_name_and_line() {
     for (declaration, body, construct, text) in [
         (
@@ -187,7 +204,12 @@ fn what_is_no_plain_texture_is_refused_by_name_and_line() {
             "textureGather",
             "textureGather",
         ),
-        ("var t: texture_depth_2d;", "x.x = textureLoad(t, vec2u(), 0);", "a depth texture", "var t"),
+        (
+            "var t: texture_depth_multisampled_2d;",
+            "x.x = textureLoad(t, vec2u(), 0);",
+            "a multisampled texture",
+            "var t",
+        ),
         (
             "var t: texture_multisampled_2d<f32>;",
             "x = textureLoad(t, vec2u(), 0);",
