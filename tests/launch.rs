@@ -822,7 +822,7 @@ fn directives_that_ask_for_what_is_there_are_taken() {
     // The places of what is wrong stay, and its line.
     let wrong = "enable subgroups;\n@compute @workgroup_size(1) fn main() { let x = 1 + ; }";
     let error = Kernel::shader(wrong).expect_err("does not parse");
-    says(&error, &["2:52"]);
+    says(&error, &["2:53"]);
     let error = Kernel::shader("enable nothing_known;").expect_err("does not parse");
     says(&error, &["nothing_known"]);
 }
