@@ -11,6 +11,7 @@ mod tests;
 
 pub(crate) use lockstep::{lockstep, lockstep_grid};
 pub(crate) use random::Random;
+pub(crate) use tests::on_threads;
 
 use super::grid::Grid;
 

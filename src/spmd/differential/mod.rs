@@ -1,6 +1,8 @@
 //! One text, many ways to run it: the block interpreter on every CPU level, before and after the passes, must give the
 //! oracle's bits for every number of invocations.
 
+mod fuzz;
+mod generate;
 mod snippets;
 
 use super::block::Code;
@@ -61,15 +63,24 @@ fn wgsl(scope: &str, body: &str) -> String {
 }
 
 fn program(name: &str, text: &str) -> Program {
+    lowered(text).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// The program of a text, or what is wrong.
+fn lowered(text: &str) -> Result<Program, String> {
     use naga::valid::{Capabilities, ValidationFlags, Validator};
-    let module =
-        naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(text)));
-    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32)
+    let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
+    let capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32 | Capabilities::SUBGROUP;
+    let info = Validator::new(ValidationFlags::all(), capabilities)
+        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+        .subgroup_operations(naga::valid::SubgroupOperationSet::all())
         .validate(&module)
-        .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(text)));
-    let program = lower(&module, &info, "main").unwrap_or_else(|e| panic!("{name}: {e:?}"));
-    program.verify().unwrap_or_else(|rule| panic!("{name}: {rule}\n{program}"));
-    program
+        .map_err(|e| e.emit_to_string(text))?;
+    let program = lower(&module, &info, "main").map_err(|e| format!("{e:?}"))?;
+    match program.verify() {
+        Ok(()) => Ok(program),
+        Err(rule) => Err(format!("{rule}\n{program}")),
+    }
 }
 
 /// Inputs in three tempers: coherent (neighbours take the same branch), small, and anything at all with many edges.
