@@ -356,9 +356,10 @@ impl<'m> Lowerer<'m> {
                 Root::Leaves(leaves) => match place.index {
                     None => self.load_leaf(leaves[(place.offset + at) as usize], ty),
                     Some(index) => {
-                        let (from, to) = place.range;
-                        let mut chosen = self.load_leaf(leaves[to as usize - 1], ty);
-                        for leaf in (from..to - 1).rev() {
+                        let mut fits = self.leaves_of_type(leaves, place.range, ty).into_iter().rev();
+                        let last = fits.next().expect("a part of that type is in it");
+                        let mut chosen = self.load_leaf(leaves[last as usize], ty);
+                        for leaf in fits {
                             let here = self.is_leaf(index, leaf, place.offset + at);
                             let value = self.load_leaf(leaves[leaf as usize], ty);
                             chosen = self.build.select(here, value, chosen);
@@ -370,6 +371,15 @@ impl<'m> Lowerer<'m> {
             values.push(value);
         }
         Ok(values.into())
+    }
+
+    /// The leaves that a scalar of that type can be: in an array of structs the others are of other members.
+    fn leaves_of_type(&self, leaves: &[Leaf], (from, to): Part, ty: Ty) -> Vec<u32> {
+        let fits = |leaf: &u32| match leaves[*leaf as usize] {
+            Leaf::Var(var) => self.build.program.vars[var.index()].ty == ty,
+            Leaf::Word(..) => true,
+        };
+        (from..to).filter(fits).collect()
     }
 
     fn load_leaf(&mut self, leaf: Leaf, ty: Ty) -> Value {
@@ -412,7 +422,7 @@ impl<'m> Lowerer<'m> {
                 Root::Leaves(leaves) => match place.index {
                     None => self.store_leaf(leaves[(place.offset + at) as usize], value),
                     Some(index) => {
-                        for leaf in place.range.0..place.range.1 {
+                        for leaf in self.leaves_of_type(leaves, place.range, ty) {
                             let here = self.is_leaf(index, leaf, place.offset + at);
                             let home = leaves[leaf as usize];
                             let old = self.load_leaf(home, ty);
