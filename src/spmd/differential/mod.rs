@@ -3,6 +3,7 @@
 
 mod fuzz;
 mod generate;
+mod hostile;
 mod snippets;
 
 use super::block::Code;
