@@ -2,13 +2,13 @@
 //!
 //! `FORALL_FUZZ_SEEDS=N` tries seeds `0..N`, `A..B` those; without it a few. What it found stands in `corpus/`.
 
-use super::generate::{Dialect, Shader};
+use super::generate::{Dialect, Shader, bytes, seeds};
 use super::lowered;
 use crate::cpu::CpuLevel;
 use crate::spmd::block::Code;
 use crate::spmd::grid::Grid;
 use crate::spmd::ir::Program;
-use crate::spmd::math::tests::{Random, fusion};
+use crate::spmd::math::tests::fusion;
 use crate::spmd::memory::BufferData;
 use crate::spmd::oracle::run_grid;
 use crate::spmd::passes;
@@ -112,24 +112,6 @@ fn reduced(mut bytes: Vec<u8>, dialect: Dialect) -> Vec<u8> {
     bytes
 }
 
-fn seeds(few: u64) -> std::ops::Range<u64> {
-    let number = |text: &str| text.parse().ok();
-    match std::env::var("FORALL_FUZZ_SEEDS") {
-        Err(_) => 0..few,
-        Ok(text) => match text.split_once("..") {
-            Some((from, to)) => number(from).zip(number(to)).map(|(from, to)| from..to),
-            None => number(&text).map(|to| 0..to),
-        }
-        .unwrap_or_else(|| panic!("FORALL_FUZZ_SEEDS={text}: expected N or A..B")),
-    }
-}
-
-fn bytes(seed: u64) -> Vec<u8> {
-    let mut random = Random(seed);
-    let length = 400 + random.bits() as usize % 4000;
-    (0..length).map(|_| random.bits() as u8).collect()
-}
-
 fn fuzz(dialect: Dialect, few: u64) {
     for seed in seeds(few) {
         let bytes = bytes(seed);
@@ -165,7 +147,12 @@ fn what_was_found_once_stays_right() {
             [0; 3].map(|_| numbers.next().unwrap_or(1))
         };
         let (_, size) = text.split_once("@workgroup_size").expect("a compute shader");
-        let shader = Shader { text: text.to_owned(), size: numbers(size), workgroups: numbers(text) };
+        let shader = Shader {
+            text: text.to_owned(),
+            size: numbers(size),
+            workgroups: numbers(text),
+            elements: [0, 0],
+        };
         assert_eq!(check(&shader), Some(Ok(())), "{name}");
     }
 }

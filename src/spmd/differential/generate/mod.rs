@@ -33,14 +33,43 @@ pub(crate) struct Shader {
     pub(crate) size: [u32; 3],
     /// Workgroups to run.
     pub(crate) workgroups: [u32; 3],
+    /// Words of the elements of `table` and of `state`.
+    pub(crate) elements: [usize; 2],
 }
 
 /// Words of the output of each invocation.
 pub(crate) const OUT: usize = 8;
-/// Words of `input`, of `tally`, and of more than `table` or `uni` need.
+/// Words of `input` and of `tally`.
 pub(crate) const WORDS: usize = 1024;
-/// Words that are enough for an element of `state`.
-pub(crate) const STATE: usize = 256;
+/// Words of `uni`.
+const UNI: usize = 32;
+
+/// Bytes that stand for a shader.
+pub(crate) fn bytes(seed: u64) -> Vec<u8> {
+    // Splitmix64, by Steele, Lea and Flood.
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 32) as usize
+    };
+    let length = 400 + next() % 4000;
+    (0..length).map(|_| next() as u8).collect()
+}
+
+/// `FORALL_FUZZ_SEEDS`: `N` is seeds `0..N`, `A..B` those; without it `few`.
+pub(crate) fn seeds(few: u64) -> std::ops::Range<u64> {
+    let number = |text: &str| text.parse().ok();
+    match std::env::var("FORALL_FUZZ_SEEDS") {
+        Err(_) => 0..few,
+        Ok(text) => match text.split_once("..") {
+            Some((from, to)) => number(from).zip(number(to)).map(|(from, to)| from..to),
+            None => number(&text).map(|to| 0..to),
+        }
+        .unwrap_or_else(|| panic!("FORALL_FUZZ_SEEDS={text}: expected N or A..B")),
+    }
+}
 
 impl Shader {
     /// The shader that these bytes stand for.
@@ -67,9 +96,9 @@ impl Shader {
         let n = self.invocations();
         vec![
             ((0..WORDS).map(any).collect(), false),
-            ((0..WORDS).map(whole).collect(), false),
-            ((0..WORDS).map(|at| whole(at + 5)).collect(), false),
-            ((0..n * STATE).map(|at| whole(at + 3)).collect(), true),
+            ((0..3 * self.elements[0]).map(whole).collect(), false),
+            ((0..UNI).map(|at| whole(at + 5)).collect(), false),
+            ((0..n * self.elements[1]).map(|at| whole(at + 3)).collect(), true),
             (vec![0xdead_beef; n * OUT], true),
             ((0..WORDS).map(any).collect(), true),
             (vec![0xdead_beef; n], true),
@@ -232,7 +261,33 @@ impl<'a> Writer<'a> {
             self.function();
         }
         self.main();
-        Shader { text: self.text, size: self.size, workgroups }
+        let elements = [0, 1].map(|at| self.layout(&Type::Struct(at)).0 / 4);
+        Shader { text: self.text, size: self.size, workgroups, elements }
+    }
+
+    /// Size and alignment in a buffer, in bytes, as WGSL lays things out.
+    fn layout(&self, ty: &Type) -> (usize, usize) {
+        match ty {
+            Type::Scalar(_) => (4, 4),
+            Type::Vector(n, _) => (4 * usize::from(*n), if *n == 2 { 8 } else { 16 }),
+            Type::Matrix(columns, rows) => {
+                let align = if *rows == 2 { 8 } else { 16 };
+                (usize::from(*columns) * align, align)
+            }
+            Type::Array(of, n) => {
+                let (size, align) = self.layout(of);
+                (size.next_multiple_of(align) * usize::from(*n), align)
+            }
+            Type::Struct(at) => {
+                let (mut end, mut most) = (0_usize, 4);
+                for field in &self.structs[*at] {
+                    let (size, align) = self.layout(field);
+                    end = end.next_multiple_of(align) + size;
+                    most = most.max(align);
+                }
+                (end.next_multiple_of(most), most)
+            }
+        }
     }
 
     /// A type that can be in a buffer.
