@@ -11,9 +11,9 @@ impl Writer<'_> {
         let mut params = Vec::new();
         let mut list = Vec::new();
         for at in 0..self.below(4) {
-            let ty = self.any_type();
             // Only one, so that none is an alias of another.
             let pointer = at == 0 && self.below(2) == 0;
+            let ty = if pointer { Self::pointed()[self.below(4)].1.clone() } else { self.any_type() };
             let param = self.new_name("p");
             list.push(if pointer {
                 format!("{param}: ptr<function, {}>", ty.name())
@@ -38,6 +38,16 @@ impl Writer<'_> {
         self.line("}");
         self.vars.truncate(scope);
         self.functions.push(Function { name, params, result });
+    }
+
+    /// Variables of `main` that pointers can point to.
+    fn pointed() -> [(&'static str, Type); 4] {
+        [
+            ("vi", I32),
+            ("vu", U32),
+            ("vv", Type::Vector(4, Kind::F32)),
+            ("va", Type::Array(Box::new(Type::Vector(2, Kind::I32)), 3)),
+        ]
     }
 
     /// A call of a function that gives that type.
@@ -435,6 +445,10 @@ fn main(
         let scope = self.vars.len();
         for name in ["gid", "lid", "wid", "nwg"] {
             self.vars.push(Variable { name: name.to_owned(), ty: three.clone(), mutable: false });
+        }
+        for (name, ty) in Self::pointed() {
+            self.line(format!("    var {name}: {};", ty.name()));
+            self.vars.push(Variable { name: name.to_owned(), ty, mutable: true });
         }
         self.together = true;
         while !self.is_out() {
