@@ -16,6 +16,7 @@ pub struct BitonicSort {
 }
 
 impl BitonicSort {
+    /// Compiles the shader.
     pub fn new() -> Result<Self> {
         let entry =
             |name| ShaderOptions::new().entry(name).build(include_str!("../shaders/bitonic_sort.wgsl"));

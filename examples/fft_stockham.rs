@@ -18,6 +18,7 @@ pub struct Fft {
 }
 
 impl Fft {
+    /// Compiles the shader.
     pub fn new() -> Result<Self> {
         let entry =
             |name| ShaderOptions::new().entry(name).build(include_str!("../shaders/fft_stockham.wgsl"));

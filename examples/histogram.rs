@@ -11,6 +11,7 @@ const TILE: usize = 256 * 32;
 pub struct Histogram(Kernel);
 
 impl Histogram {
+    /// Compiles the shader.
     pub fn new() -> Result<Self> {
         Ok(Self(Kernel::shader(include_str!("../shaders/histogram.wgsl"))?))
     }

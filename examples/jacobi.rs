@@ -8,6 +8,7 @@ use forall::{Array, Bindings, Dispatcher, Grid, Kernel, Result};
 pub struct Jacobi(Kernel);
 
 impl Jacobi {
+    /// Compiles the shader.
     pub fn new() -> Result<Self> {
         Ok(Self(Kernel::shader(include_str!("../shaders/jacobi.wgsl"))?))
     }

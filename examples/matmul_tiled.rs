@@ -10,12 +10,16 @@ pub struct Matmul(Kernel);
 /// Rows of A, columns of B, and what they share.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
+    /// Of A and of the product.
     pub rows: usize,
+    /// Of B and of the product.
     pub columns: usize,
+    /// Columns of A, rows of B.
     pub inner: usize,
 }
 
 impl Matmul {
+    /// Compiles the shader.
     pub fn new() -> Result<Self> {
         Ok(Self(Kernel::shader(include_str!("../shaders/matmul_tiled.wgsl"))?))
     }

@@ -11,6 +11,7 @@ const TILE: usize = 2048;
 pub struct PrefixScan(Kernel);
 
 impl PrefixScan {
+    /// Compiles the shader.
     pub fn new() -> Result<Self> {
         Ok(Self(Kernel::shader(include_str!("../shaders/prefix_scan.wgsl"))?))
     }

@@ -12,6 +12,7 @@ pub struct ReduceTree {
 
 impl ReduceTree {
     /// With workgroups of 256 invocations, of which each adds 16 elements first.
+    /// Compiles the shader.
     pub fn new() -> Result<Self> {
         Self::with(256, 16)
     }

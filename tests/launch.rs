@@ -785,7 +785,7 @@ fn a_depth_texture_is_an_array_of_f32() {
     for backend in CPU {
         let mut nearest = [f32::NAN; 3];
         let bindings =
-            Bindings::new().bind("depth", Texture::new(&depth, [5, 3])).bind("nearest", &mut nearest);
+            Bindings::new().bind("depth", Texture::new(&depth, [5, 3])).bind("nearest", &mut nearest[..]);
         on(backend).launch(&kernel, Grid::threads(3), bindings).expect("launches");
         // Of 0 7 14 6 13, 5 12 4 11 3, 10 2 9 1 8.
         assert_eq!(nearest, [0.0, 3.0 / 16.0, 1.0 / 16.0], "{backend}");

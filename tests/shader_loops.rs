@@ -4,6 +4,7 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    clippy::duplicate_mod,
     reason = "the modules are examples, of which a test uses the loop and not `main`"
 )]
 
