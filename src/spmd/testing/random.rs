@@ -8,7 +8,7 @@ use crate::spmd::ir::{
 };
 
 use super::OUT;
-pub(crate) use effects::TALLY;
+pub(crate) use effects::{Shape, TALLY};
 
 /// Makes a program out of bytes.
 pub(crate) struct Random<'a> {
@@ -29,6 +29,8 @@ pub(crate) struct Random<'a> {
     together: bool,
     /// Values that are the same in all invocations of a workgroup.
     alike: Vec<Value>,
+    /// See [`Shape`](effects::Shape).
+    turns_apart: bool,
 }
 
 /// About how many statements a program has at most.
@@ -82,6 +84,7 @@ impl<'a> Random<'a> {
             statements: 0,
             together: true,
             alike: Vec::new(),
+            turns_apart: false,
         }
     }
 

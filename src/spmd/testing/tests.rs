@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
+use super::random::Shape;
 use super::{Random, grid_outcome, lockstep_grid, same};
 use crate::cancel::Watch;
 use crate::cpu::CpuLevel;
@@ -52,7 +53,7 @@ pub(crate) fn on_threads(code: &Code, buffers: &mut [BufferData<'_>], grid: &Gri
 }
 
 fn executors_agree(bytes: &[u8]) {
-    let (program, workgroups) = Random::workgroups(bytes);
+    let Shape { program, workgroups, turns_apart } = Random::workgroups(bytes);
     program.verify().unwrap_or_else(|rule| panic!("{rule}\n{program}"));
     let grid = Grid::whole(workgroups, program.workgroup_size).unwrap();
     let expected = grid_outcome(&program, &grid, oracle);
@@ -60,7 +61,8 @@ fn executors_agree(bytes: &[u8]) {
     passes::classify(&mut classified);
     let mut optimised = program.clone();
     passes::optimise(&mut optimised);
-    for (what, after) in [("classified", &classified), ("optimised", &optimised)] {
+    let programs = [("classified", &classified), ("optimised", &optimised)];
+    for (what, after) in &programs[..if turns_apart { 1 } else { 2 }] {
         let got = grid_outcome(after, &grid, oracle);
         assert_same(&expected, &got, &format!("{what}, oracle"), &program, after);
         let got = grid_outcome(after, &grid, lockstep_grid);
@@ -94,14 +96,14 @@ fn random_workgroups_have_effects_everywhere() {
     let mut in_loops = 0;
     for _ in 0..300 {
         let bytes: Vec<u8> = (0..800).map(|_| random.bits() as u8).collect();
-        let (program, _) = Random::workgroups(&bytes);
+        let Shape { program, .. } = Random::workgroups(&bytes);
         program.verify().unwrap_or_else(|rule| panic!("{rule}\n{program}"));
         let text = program.to_string();
         in_loops += text.matches("loop").count().min(text.matches("      barrier").count());
         texts += &text;
     }
     for what in ["barrier", "Add w1[", "Max b3[", "atomic w1[", "w0[", "b4[", "subgroup", "loop", "return"] {
-        assert!(texts.matches(what).count() > 100, "{what} is rare: {}", texts.matches(what).count());
+        assert!(texts.matches(what).count() > 50, "{what} is rare: {}", texts.matches(what).count());
     }
     assert!(in_loops > 100, "{in_loops} barriers that are nested, about");
 }

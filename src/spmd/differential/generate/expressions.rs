@@ -76,7 +76,13 @@ impl Writer<'_> {
         // The latest more often.
         let at = self.below(fits.len().min(6));
         let var = &fits[fits.len() - 1 - at];
-        Some(self.part(var.name.clone(), &var.ty, ty, write))
+        let wild = self.is_wild() && !var.name.starts_with("state");
+        let outer = std::mem::replace(&mut self.wild_indices, wild);
+        self.indices += 1;
+        let part = self.part(var.name.clone(), &var.ty, ty, write);
+        self.indices -= 1;
+        self.wild_indices = outer;
+        Some(part)
     }
 
     fn holds(&self, whole: &Type, part: &Type, write: bool) -> bool {
@@ -131,12 +137,13 @@ impl Writer<'_> {
         }
     }
 
-    /// An index below `n`; anything at all in the wild.
+    /// An index below `n`. In the wild anything at all, but for what is beside words of other invocations.
     fn index(&mut self, n: u8) -> String {
-        match self.below(8) {
+        let which = if self.indices > 4 { 0 } else { self.below(8) };
+        match which {
             0..3 => self.below(usize::from(n)).to_string(),
-            3 if self.is_wild() => self.expression(&I32, 1),
-            4 if self.is_wild() => self.expression(&U32, 1),
+            3 if self.wild_indices => self.expression(&I32, 1),
+            4 if self.wild_indices => self.expression(&U32, 1),
             _ => format!("{} % {n}u", self.expression(&U32, 1)),
         }
     }

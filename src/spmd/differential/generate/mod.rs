@@ -201,6 +201,10 @@ struct Writer<'a> {
     /// The type that the function returns; `None` in `main`.
     result: Option<Type>,
     size: [u32; 3],
+    /// Whether indices may be out of bounds.
+    wild_indices: bool,
+    /// Indices around: `a[b[c[…]]]` has an end.
+    indices: usize,
 }
 
 const SIZES: [[u32; 3]; 8] =
@@ -224,6 +228,8 @@ impl<'a> Writer<'a> {
             together: false,
             result: None,
             size: [1; 3],
+            wild_indices: false,
+            indices: 0,
         }
     }
 

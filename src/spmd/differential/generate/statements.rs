@@ -173,7 +173,8 @@ impl Writer<'_> {
                 }
             }
             17 => self.tally(),
-            18 if self.is_wild() => self.turn(),
+            // Among invocations that parted, passes may change whose turn it is.
+            18 if self.is_wild() && self.together => self.turn(),
             18 => self.tally(),
             _ => {
                 let which = self.below(self.functions.len().max(1));

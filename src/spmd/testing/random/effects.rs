@@ -3,7 +3,8 @@
 //! * Barriers and subgroup operations stand anywhere.
 //! * `exchange` (of the workgroup) and `board` (a buffer) have a word for each invocation, which only that one writes; it is
 //!   read by the others in another stretch between barriers, where all invocations are together.
-//! * `turns` (of the workgroup) is for atomics of all kinds, and their results: the IR says in which order they go.
+//! * `turns` (of the workgroup) is for atomics of all kinds, and their results: the IR says in which order they go. Passes may
+//!   change that order among invocations that parted, though: see [`Shape`].
 //! * `tally` (a buffer) is for atomics that commute, and nobody looks at their results: workgroups may run at once.
 
 use super::{OUT, Random};
@@ -52,12 +53,23 @@ const BOARD: Memory = Memory::Buffer(Buffer(4));
 const EXCHANGE: Memory = Memory::Shared(Shared(0));
 const TURN: Memory = Memory::Shared(Shared(1));
 
+/// A random program of whole workgroups and how to run it.
+pub(crate) struct Shape {
+    pub program: Program,
+    /// Workgroups to run.
+    pub workgroups: [u32; 3],
+    /// Whether invocations that parted do atomics whose results count. A pass may move the end of a scope into the arm of an
+    /// `If` that gets there, and so before the other arm: each invocation's order is kept, that among them is not.
+    pub turns_apart: bool,
+}
+
 impl Random<'_> {
-    /// The program of whole workgroups that these bytes stand for, and how many workgroups to run.
-    pub(crate) fn workgroups(bytes: &[u8]) -> (Program, [u32; 3]) {
+    /// The program of whole workgroups that these bytes stand for.
+    pub(crate) fn workgroups(bytes: &[u8]) -> Shape {
         let mut first = bytes.iter().map(|byte| usize::from(*byte)).chain(std::iter::repeat(0));
         let mut pick = |from: usize| first.next().expect("it goes on for ever") % from;
         let (size, workgroups) = (SIZES[pick(SIZES.len())], WORKGROUPS[pick(WORKGROUPS.len())]);
+        let turns_apart = pick(3) == 1;
         let buffer = |(name, writable): (&str, bool), at: usize| BufferDecl {
             name: name.into(),
             binding: (0, at as u32),
@@ -80,7 +92,9 @@ impl Random<'_> {
             body: Vec::new(),
             labels: 0,
         };
-        (Random::new(bytes.get(2..).unwrap_or(&[]), program).finish(), workgroups)
+        let mut random = Random::new(bytes.get(3..).unwrap_or(&[]), program);
+        random.turns_apart = turns_apart;
+        Shape { program: random.finish(), workgroups, turns_apart }
     }
 
     fn lanes(&self) -> u32 {
@@ -179,7 +193,7 @@ impl Random<'_> {
                 self.pass_on(block, board);
             }
             1..8 => self.subgroup(block),
-            8..13 => self.turn(block),
+            8..13 if self.together || self.turns_apart => self.turn(block),
             _ => self.tally(block),
         }
     }
