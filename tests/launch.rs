@@ -478,8 +478,8 @@ fn what_cannot_be_run_is_refused_with_its_place() {
             1,
         ),
         (
-            "@group(0) @binding(0) var t: texture_depth_2d;\n@group(0) @binding(2) var<storage, read_write> o: array<f32>;\n@compute @workgroup_size(1) fn main() { o[0] = textureLoad(t, vec2u(), 0); }",
-            "a depth texture: not supported",
+            "@group(0) @binding(0) var t: texture_multisampled_2d<f32>;\n@group(0) @binding(2) var<storage, read_write> o: array<vec4f>;\n@compute @workgroup_size(1) fn main() { o[0] = textureLoad(t, vec2u(), 0); }",
+            "a multisampled texture: not supported",
             1,
         ),
         (
