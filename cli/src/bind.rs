@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
-use forall::{Binding, BindingKind, Bindings, Kernel, Layout, Place, Scalar, Texture};
+use forall::{Binding, BindingKind, Bindings, Content, Kernel, Layout, Place, Scalar, Texture};
 
 use crate::Failure;
 use crate::layout;
@@ -304,13 +304,16 @@ impl Given {
         let element = tail.map_or(layout, |(_, _, element)| element);
         match what {
             What::Zeros { ty, size } => {
+                // With a number of elements, the type is that of one, in an array of fixed length too.
+                let one = match &element.content {
+                    Content::Array { element, .. } if tail.is_none() && !size.is_empty() => element,
+                    _ => element,
+                };
                 if let Some(ty) = ty
-                    && *ty != element.ty
-                    && *ty != spelled_out(&element.ty)
+                    && *ty != one.ty
+                    && spelled_out(ty) != spelled_out(&one.ty)
                 {
-                    return Err(
-                        self.usage(&format!("zeros of {ty}, expected {} for {}", element.ty, layout.ty))
-                    );
+                    return Err(self.usage(&format!("zeros of {ty}, expected {} for {}", one.ty, layout.ty)));
                 }
                 let n = match (tail, &size[..]) {
                     (Some(_), [n]) => *n,

@@ -325,3 +325,16 @@ fn errors_are_json_where_json_is_asked_for() {
     let error = failure(&dir, 2, ["run", "--in", "json=1.0", "--", "--json"]);
     assert!(error.contains("expected expression"), "{error}");
 }
+
+#[test]
+fn zeros_of_an_array_of_fixed_length_name_one_element_and_how_many() {
+    let dir = folder("fixed_zeros");
+    let shader = shipped("histogram");
+    for zeros in ["zeros", "zeros:256", "zeros:u32:256", "zeros:atomic<u32>:256"] {
+        let counts = format!("counts={zeros}");
+        let binds = ["--bind", "keys=index:1000", "--bind", "shift=0", "--bind", &counts];
+        success(&dir, [&["run", &shader], &binds[..], &["--grid", "1", "--save", "counts=c.npy"]].concat());
+        let expected: Vec<u32> = (0..256).map(|key| if key < 1000 % 256 { 4 } else { 3 }).collect();
+        assert_eq!(read_u32(dir.join("c.npy")), expected, "{zeros}");
+    }
+}
