@@ -232,7 +232,8 @@ pub(crate) enum Stmt {
     /// same word: the higher one wins.
     Store { memory: Memory, index: Value, value: Value },
     /// Does what other invocations see or take part in, and defines `result`, if there is one. Passes keep effects, all of
-    /// them and in their order, and move no load or store of writable memory over one.
+    /// them and each invocation's in their order, and move no load or store of writable memory over one. Between invocations that
+    /// have parted the order is open.
     Effect { result: Option<Value>, effect: Effect },
     /// Runs `then` where `cond`, then `otherwise` elsewhere: a value of `masked` relies on that order.
     If { cond: Value, then: Block, otherwise: Block },
