@@ -254,15 +254,10 @@ impl Dispatcher {
                 Ok(Ran { times, moved }) => {
                     return Ok(Report { subject, n, moved, times, plan, rescued, shared });
                 }
-                Err(error @ (Error::Cancelled { .. } | Error::TimeLimit { .. })) => {
-                    return Err(error.with_limit(self.limit));
-                }
-                Err(error) if self.policy()? == Policy::Auto => {
-                    // Nothing of the caller's was written: the CPU can do it all.
-                    plan = plan.without_gpu(Exclusion::Failed);
+                Err(error) => {
                     rescued = Some(error.to_string());
+                    plan = self.without_gpu(plan, error)?;
                 }
-                Err(error) => return Err(error),
             }
         }
         let mut moved = 0;
@@ -278,6 +273,16 @@ impl Dispatcher {
             SPENT_NS.fetch_add(times.run.as_nanos() as u64, Ordering::Relaxed);
         }
         Ok(Report { subject, n, moved, times, plan, rescued, shared })
+    }
+
+    /// The plan to go on with after the GPU gave `error`, under [`Policy::Auto`]: nothing of the caller's was written, so the CPU
+    /// can do it all. A call that was stopped stays so.
+    fn without_gpu(&self, plan: Plan, error: Error) -> Result<Plan> {
+        match error {
+            Error::Cancelled { .. } | Error::TimeLimit { .. } => Err(error.with_limit(self.limit)),
+            error if self.policy()? != Policy::Auto => Err(error),
+            _ => Ok(plan.without_gpu(Exclusion::Failed)),
+        }
     }
 
     /// What a call that starts now looks at to know whether to go on.
@@ -340,15 +345,10 @@ impl Dispatcher {
                     let subject = Subject::Loop(kernel.clone());
                     return Ok(Report { subject, n, moved, times: spent, plan, rescued, shared });
                 }
-                Err(error @ (Error::Cancelled { .. } | Error::TimeLimit { .. })) => {
-                    return Err(error.with_limit(self.limit));
-                }
-                Err(error) if self.policy()? == Policy::Auto => {
-                    // The inputs are borrowed and the outputs untouched: the CPU can do the whole loop.
-                    plan = plan.without_gpu(Exclusion::Failed);
+                Err(error) => {
                     rescued = Some(error.to_string());
+                    plan = self.without_gpu(plan, error)?;
                 }
-                Err(error) => return Err(error),
             }
         }
         if n > 0 {
