@@ -309,7 +309,7 @@ impl Dispatcher {
 
         // Rent or buy: assume until the loops so far were worth measuring.
         let assumed = Cpu::assumed(pool.count());
-        let rough = model::simd(&assumed, &work, n as f64);
+        let rough = model::simd(&assumed, &work, n as f64).total();
         let spent = SPENT_NS.load(Ordering::Relaxed) as f64 + rough;
         let cpu = if spent < MEASURE_NS || nested { &assumed } else { Cpu::measured(pool) };
 

@@ -1,6 +1,6 @@
 //! Predicts how long a loop takes on each backend. Pure: numbers in, numbers out.
 //!
-//! One form for all three: `fixed + n · max(compute, bytes / bandwidth) + transfer`. The two terms inside `max` overlap on real
+//! One form for all three: `fixed + n · max(compute, bytes / bandwidth) + transfer`, kept apart as [`Terms`]. The two terms inside `max` overlap on real
 //! machines (loads run ahead of arithmetic), the roofline argument of Williams, Waterman and Patterson (2009).
 
 use super::machine::{Cpu, GpuFacts};
@@ -101,31 +101,58 @@ impl Work {
     }
 }
 
-/// Nanoseconds on one core.
-pub(crate) fn simd(cpu: &Cpu, work: &Work, n: f64) -> f64 {
-    let bytes = n * (work.read + work.written) + work.whole;
-    cpu.call_ns + (n * work.ops * cpu.op_ns).max(bytes / cpu.bandwidth(bytes)) + fetch_ns(cpu, work)
+/// What a call takes, in nanoseconds, by what it is spent on: each part has an error of its own, and is learnt by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Terms {
+    /// The call itself, whatever its size.
+    pub fixed: f64,
+    /// The loop.
+    pub work: f64,
+    /// Moving what is not where it runs.
+    pub transfer: f64,
 }
 
-/// Nanoseconds on every core.
-pub(crate) fn threads(cpu: &Cpu, work: &Work, n: f64) -> f64 {
+impl Terms {
+    pub(crate) fn total(&self) -> f64 {
+        self.fixed + self.work + self.transfer
+    }
+}
+
+/// On one core.
+pub(crate) fn simd(cpu: &Cpu, work: &Work, n: f64) -> Terms {
+    let bytes = n * (work.read + work.written) + work.whole;
+    Terms {
+        fixed: cpu.call_ns,
+        work: (n * work.ops * cpu.op_ns).max(bytes / cpu.bandwidth(bytes)),
+        transfer: fetch_ns(cpu, work),
+    }
+}
+
+/// On every core.
+pub(crate) fn threads(cpu: &Cpu, work: &Work, n: f64) -> Terms {
     let bytes = n * (work.read + work.written) + work.whole;
     let compute = n * work.ops * cpu.op_ns / cpu.speed_up;
-    cpu.call_ns + cpu.fork_join_ns + compute.max(bytes / cpu.bandwidth_all(bytes)) + fetch_ns(cpu, work)
+    Terms {
+        fixed: cpu.call_ns + cpu.fork_join_ns,
+        work: compute.max(bytes / cpu.bandwidth_all(bytes)),
+        transfer: fetch_ns(cpu, work),
+    }
 }
 
-/// Nanoseconds to fetch what only a GPU has: a bus is about as fast as one thread's memory.
+/// To fetch what only a GPU has: a bus is about as fast as one thread's memory.
 fn fetch_ns(cpu: &Cpu, work: &Work) -> f64 {
     work.fetch() / cpu.dram_bytes_per_ns
 }
 
-/// Nanoseconds on a GPU, with what has to be moved there and back.
-pub(crate) fn gpu(gpu: &GpuFacts, work: &Work, n: f64) -> f64 {
+/// On a GPU, with what has to be moved there and back.
+pub(crate) fn gpu(gpu: &GpuFacts, work: &Work, n: f64) -> Terms {
     let (up, down) = match work.transfer {
         Some(transfer) => (transfer.up, transfer.down),
         None => (n * work.read + work.whole, n * work.written),
     };
-    let up = up / gpu.upload_bytes_per_ns;
-    let down = down / gpu.download_bytes_per_ns;
-    gpu.call_ns + n * work.ops / gpu.ops_per_ns + up + down
+    Terms {
+        fixed: gpu.call_ns,
+        work: n * work.ops / gpu.ops_per_ns,
+        transfer: up / gpu.upload_bytes_per_ns + down / gpu.download_bytes_per_ns,
+    }
 }

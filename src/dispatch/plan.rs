@@ -138,10 +138,10 @@ const MARGIN: f64 = 0.05;
 pub(crate) fn plan(question: &Question<'_>) -> Result<Plan, Exclusion> {
     let Question { work, cpu, .. } = question;
     let n = question.n as f64;
-    let simd = model::simd(cpu, work, n);
-    let threads = question.threads.is_none().then(|| model::threads(cpu, work, n));
+    let simd = model::simd(cpu, work, n).total();
+    let threads = question.threads.is_none().then(|| model::threads(cpu, work, n).total());
     let gpu = match question.gpu {
-        Gpu::Ready(facts) => Some(model::gpu(facts, work, n)),
+        Gpu::Ready(facts) => Some(model::gpu(facts, work, n).total()),
         Gpu::Unopened | Gpu::Excluded(_) => None,
     };
 
