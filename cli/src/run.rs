@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use forall::{Backend, Policy, Report, Verdict};
+use forall::{Backend, Dispatcher, Policy, Progress, Report, Verdict};
 use serde_json::json;
 
 use crate::body::Body;
@@ -44,6 +44,10 @@ pub(crate) struct Options {
     #[arg(long)]
     json: bool,
 
+    /// Stop after so long, and leave every file as it was
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    time_limit: Option<Duration>,
+
     /// Which function to run; without it the last one that no other function calls
     #[arg(long, value_name = "NAME", help_heading = "A function or expression")]
     function: Option<String>,
@@ -68,10 +72,20 @@ pub(crate) struct Options {
     /// Where to save a variable that the shader writes. Without it the variable is summarised
     #[arg(long, value_name = "NAME=FILE.npy", help_heading = "A compute shader")]
     save: Vec<OsString>,
+}
 
-    /// Stop after so long, and leave every file as it was
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "A compute shader")]
-    time_limit: Option<Duration>,
+impl Options {
+    /// The dispatcher that they ask for.
+    fn dispatcher(&self, progress: &Progress) -> Dispatcher {
+        let mut dispatcher = Dispatcher::new().with_progress(progress.clone());
+        if let Some(policy) = self.backend {
+            dispatcher = dispatcher.with_policy(policy);
+        }
+        if let Some(limit) = self.time_limit {
+            dispatcher = dispatcher.with_time_limit(limit);
+        }
+        dispatcher
+    }
 }
 
 /// What a launch of a shader is made of.
@@ -229,7 +243,7 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 /// Does it all; gives the text for stdout.
 pub(crate) fn run(options: &Options) -> Result<String, Failure> {
     let body = Body::open(&options.body)?;
-    let Options { function, inputs, n, out, launch, save, time_limit, .. } = options;
+    let Options { function, inputs, n, out, launch, save, .. } = options;
     if body.is_shader() {
         let others = [
             ("--function", function.is_some(), "--entry"),
@@ -244,9 +258,7 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
         }
         return shader::run(options, &body);
     }
-    let others = [("--save", !save.is_empty()), ("--time-limit", time_limit.is_some())];
-    let others = others.into_iter().find_map(|(name, given)| given.then_some(name));
-    if let Some(name) = launch.given().or(others) {
+    if let Some(name) = launch.given().or((!save.is_empty()).then_some("--save")) {
         return Err(Failure::Usage(format!(
             "{name} is for compute shaders; BODY has no @compute entry point, so it takes --in, --n, --out and --function"
         )));

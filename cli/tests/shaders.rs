@@ -269,6 +269,11 @@ fn an_endless_loop_is_stopped_and_writes_nothing() {
         assert!(error.contains("stopped after the time limit of 200ms"), "{error}");
         // Generous: the machine may be busy.
         assert!(started.elapsed() < Duration::from_secs(60));
+
+        let function = "fn f(x: u32) -> u32 { loop { if x == x { continue; } break; } return x; }";
+        let args = ["run", function, "--in", "x=index", "--n", "3", "--out", "x.npy", "--time-limit", "0.2"];
+        let error = failure(&dir, 1, [&args[..], &["--backend", backend]].concat());
+        assert!(error.contains("stopped after the time limit of 200ms"), "{error}");
     }
     assert_eq!(fs::read(dir.join("x.npy")).unwrap(), b"as it was");
     assert_eq!(names(&dir), ["x.npy"]);

@@ -7,8 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use forall::{
-    Args, Dispatcher, ElementType, Kernel, OutputArg, OutputArgs, Policy, Progress, Report, Scalar,
-    Signature, Takes,
+    Args, Dispatcher, ElementType, Kernel, OutputArg, OutputArgs, Progress, Report, Scalar, Signature, Takes,
 };
 use serde_json::json;
 
@@ -41,7 +40,7 @@ pub(super) fn run(options: &Options, body: &Body) -> Result<String, Failure> {
 
     let done = Progress::new();
     let report = progress::count(&signature.name, n, &done, || {
-        dispatch(&kernel, &bound, &mut buffers, options.backend, done.clone())
+        dispatch(&kernel, &bound, &mut buffers, &options.dispatcher(&done))
     })?;
     let ran = Instant::now();
 
@@ -280,14 +279,12 @@ fn dispatch(
     kernel: &Kernel,
     bound: &[Bound<'_>],
     outputs: &mut [Buffer],
-    policy: Option<Policy>,
-    progress: Progress,
+    dispatcher: &Dispatcher,
 ) -> Result<Report, Failure> {
     let signature = kernel.signature();
     let args = bound.iter().fold(Args::new(), |args, bound| args.push(bound.arg()));
     let outputs = (signature.outputs.iter().zip(outputs)).fold(OutputArgs::new(), |all, (field, buffer)| {
         all.push(OutputArg::array(buffer.bytes_mut(), field.ty))
     });
-    let dispatcher = policy.map_or_else(Dispatcher::new, |policy| Dispatcher::new().with_policy(policy));
-    Ok(dispatcher.with_progress(progress).run(kernel, args, outputs)?)
+    Ok(dispatcher.run(kernel, args, outputs)?)
 }

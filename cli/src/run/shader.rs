@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Instant;
 
-use forall::{Binding, BindingKind, Dispatcher, Grid, Kernel, Progress};
+use forall::{Binding, BindingKind, Grid, Kernel, Progress};
 use serde_json::{Value, json};
 
 use super::{Launch, Options, report_json};
@@ -26,13 +26,8 @@ pub(super) fn run(options: &Options, body: &Body) -> Result<String, Failure> {
     let mut data = bind::complete(&kernel, data, &others)?;
     let opened = Instant::now();
 
-    let mut dispatcher =
-        options.backend.map_or_else(Dispatcher::new, |policy| Dispatcher::new().with_policy(policy));
-    if let Some(limit) = options.time_limit {
-        dispatcher = dispatcher.with_time_limit(limit);
-    }
     let done = Progress::new();
-    let dispatcher = dispatcher.with_cancel(&interrupt::cancel()?).with_progress(done.clone());
+    let dispatcher = options.dispatcher(&done).with_cancel(&interrupt::cancel()?);
     let report = progress::watch(kernel.name(), || {
         dispatcher.launch(&kernel, grid, bind::bindings(&kernel, &mut data, &others))
     })?;
