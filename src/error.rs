@@ -322,6 +322,15 @@ pub enum Error {
         message: String,
     },
 
+    /// A text is not the results of a benchmark, or not of a schema that this library reads.
+    #[error("{name}: {message}")]
+    Results {
+        /// Where the text came from.
+        name: String,
+        /// What was got, what was expected, and what to do.
+        message: String,
+    },
+
     /// An environment variable or option holds something it cannot.
     #[error("{name}=`{got}`: expected {expected}")]
     Config {

@@ -32,6 +32,7 @@
 
 mod array;
 mod backend;
+pub mod bench;
 mod cancel;
 mod cpu;
 mod dispatch;
