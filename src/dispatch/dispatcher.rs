@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::machine::Cpu;
+use super::machine::CpuFacts;
 use super::model::{self, Work};
 use super::plan::{self, Exclusion, Plan, Question};
 use super::report::{Report, Subject};
@@ -52,8 +52,6 @@ pub struct Dispatcher {
 
 /// Nanoseconds that the loops of this process have spent on the CPU so far.
 static SPENT_NS: AtomicU64 = AtomicU64::new(0);
-/// What measuring the CPU costs, roughly.
-const MEASURE_NS: f64 = 5e6;
 
 impl Dispatcher {
     /// A dispatcher with the policy of `FORALL_BACKEND` (`auto`, `gpu`, `simd`, `threads`), [`Policy::Auto`] where that is not set.
@@ -308,10 +306,10 @@ impl Dispatcher {
         let nested = Threads::inside();
 
         // Rent or buy: assume until the loops so far were worth measuring.
-        let assumed = Cpu::assumed(pool.count());
-        let rough = model::simd(&assumed, &work, n as f64).total();
-        let spent = SPENT_NS.load(Ordering::Relaxed) as f64 + rough;
-        let cpu = if spent < MEASURE_NS || nested { &assumed } else { Cpu::measured(pool) };
+        let so_far = SPENT_NS.load(Ordering::Relaxed) as f64;
+        let (cpu, _) = CpuFacts::known(pool, if nested { 0.0 } else { so_far });
+        let spent = so_far + model::simd(cpu, &work, n as f64).total();
+        let (cpu, _) = CpuFacts::known(pool, if nested { 0.0 } else { spent });
 
         let threads = match (nested, pool.count()) {
             (true, _) => Some(Exclusion::Nested),
@@ -419,7 +417,7 @@ impl Dispatcher {
     }
 
     fn run_on_gpu(&self, kernel: &Kernel, part: &mut Part<'_>) -> Result<Times> {
-        let operations = Some(kernel.operations(part)?.count);
+        let operations = Some(kernel.operations(part)?.count());
         self.gpu().run(kernel, operations, part)
     }
 
@@ -590,6 +588,7 @@ mod tests {
         let facts = super::super::machine::GpuFacts {
             call_ns: 0.0,
             ops_per_ns: 1e9,
+            bytes_per_ns: 1e9,
             upload_bytes_per_ns: 1e9,
             download_bytes_per_ns: 1e9,
         };

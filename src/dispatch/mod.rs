@@ -11,6 +11,7 @@ mod verify;
 
 pub use compare::{Comparison, Difference};
 pub use dispatcher::Dispatcher;
+pub use machine::{CpuFacts, GpuFacts, LaneTimes, Machine};
 pub use plan::{Entry, Exclusion, Plan, Verdict};
 pub use report::Report;
 pub use sequence::Sequence;

@@ -1,22 +1,37 @@
 //! Predicts how long a loop takes on each backend. Pure: numbers in, numbers out.
 //!
-//! One form for all three: `fixed + n · max(compute, bytes / bandwidth) + transfer`, kept apart as [`Terms`]. The two terms inside `max` overlap on real
-//! machines (loads run ahead of arithmetic), the roofline argument of Williams, Waterman and Patterson (2009).
+//! One form for all three: `fixed + max(work, bytes / bandwidth) + transfer`, kept apart as [`Terms`]. The two terms inside `max`
+//! overlap on real machines (loads run ahead of arithmetic), the roofline argument of Williams, Waterman and Patterson (2009).
+//!
+//! What is not foreseen, and left to be learnt: how many rounds a loop on data goes, gathers that miss the caches, atomics that
+//! threads fight over, closures, and outputs that nobody has written to before, as the system gives such memory page by page while
+//! the loop runs ([`CpuFacts::fresh_bytes_per_ns`]) and a slice does not tell.
 
-use super::machine::{Cpu, GpuFacts};
+use super::machine::{CpuFacts, GpuFacts};
 use crate::error::Result;
 use crate::kernel::Kernel;
+use crate::kernel::cost::Counts;
 use crate::launch::Data;
 use crate::launch::job::Job;
 use crate::part::{Input, Part};
+use crate::spmd::ir::LANES;
+
+/// What a thread must have to do to be called, in nanoseconds, as the pool's executor has it.
+const WORTH_A_THREAD_NS: f64 = 40_000.0;
 
 /// What one element of a loop costs, in this machine's terms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Work {
-    /// Arithmetic per element, in units of a simple f32 operation.
-    pub ops: f64,
-    /// Whether `ops` was read off the body, or is a guess.
+    /// Operations per element, by class.
+    pub counts: Counts,
+    /// Whether `counts` were read off the body, or are a guess.
     pub known: bool,
+    /// Operations that the block interpreter begins for each block; 0 for native code.
+    pub begun: f64,
+    /// Elements of a block; infinite where all elements are taken together as one.
+    pub block: f64,
+    /// Loops that are run one after the other.
+    pub calls: f64,
     /// Bytes read from input arrays per element.
     pub read: f64,
     /// Bytes written to output arrays per element.
@@ -45,6 +60,7 @@ impl Work {
     /// Those of compiling the kernel's body.
     pub(crate) fn of(kernel: &Kernel, part: &Part<'_>) -> Result<Self> {
         let operations = kernel.operations(part)?;
+        let begun = operations.block.map_or(0.0, |_| operations.counts.begun());
         let (mut read, mut whole) = (0.0, 0.0);
         for input in &part.inputs {
             match input {
@@ -54,7 +70,17 @@ impl Work {
             }
         }
         let written = part.outputs.iter().map(|output| output.ty.size() as f64).sum();
-        Ok(Self { ops: operations.count, known: operations.known, read, written, whole, transfer: None })
+        Ok(Self {
+            counts: operations.counts,
+            known: operations.known,
+            begun,
+            block: operations.block.unwrap_or(1.0),
+            calls: 1.0,
+            read,
+            written,
+            whole,
+            transfer: None,
+        })
     }
 
     /// Of launches of shaders, all of them together as one element.
@@ -62,12 +88,25 @@ impl Work {
     /// # Errors
     /// Those of compiling the shaders.
     pub(crate) fn of_jobs(jobs: &[Job<'_>]) -> Result<Self> {
-        let mut work = Self { ops: 0.0, known: true, read: 0.0, written: 0.0, whole: 0.0, transfer: None };
+        let mut work = Self {
+            counts: Counts::default(),
+            known: true,
+            begun: 0.0,
+            block: f64::INFINITY,
+            calls: jobs.len() as f64,
+            read: 0.0,
+            written: 0.0,
+            whole: 0.0,
+            transfer: None,
+        };
         let mut transfer = Transfer::default();
         let mut seen = Vec::new();
         for job in jobs {
             let operations = job.operations()?;
-            work.ops += operations.count * job.invocations() as f64;
+            let block = operations.block.unwrap_or(1.0);
+            let blocks = job.invocations() as f64 / block.max(1.0);
+            work.counts.add(&operations.counts, blocks * chunks(block));
+            work.begun += blocks * operations.counts.begun();
             work.known &= operations.known;
             for (binding, resource) in job.shader.bindings.iter().zip(&job.resources) {
                 let bytes = resource.data.bytes() as f64;
@@ -99,6 +138,25 @@ impl Work {
     fn fetch(&self) -> f64 {
         self.transfer.map_or(0.0, |transfer| transfer.fetch)
     }
+
+    /// Bytes that the loop reads and writes.
+    fn bytes(&self, n: f64) -> f64 {
+        n * (self.read + self.written) + self.whole
+    }
+
+    /// Nanoseconds of arithmetic on one core.
+    fn compute(&self, cpu: &CpuFacts, n: f64) -> f64 {
+        if self.block.is_infinite() {
+            return cpu.interpreted_ns(&self.counts, self.begun, 1.0, n);
+        }
+        let lanes = if self.begun > 0.0 { chunks(n) } else { n };
+        cpu.interpreted_ns(&self.counts, self.begun, (n / self.block).ceil(), lanes)
+    }
+}
+
+/// Lanes that are computed where so many are wanted: whole chunks.
+fn chunks(lanes: f64) -> f64 {
+    (lanes / LANES as f64).ceil() * LANES as f64
 }
 
 /// What a call takes, in nanoseconds, by what it is spent on: each part has an error of its own, and is learnt by itself.
@@ -119,29 +177,37 @@ impl Terms {
 }
 
 /// On one core.
-pub(crate) fn simd(cpu: &Cpu, work: &Work, n: f64) -> Terms {
-    let bytes = n * (work.read + work.written) + work.whole;
+pub(crate) fn simd(cpu: &CpuFacts, work: &Work, n: f64) -> Terms {
+    let bytes = work.bytes(n);
     Terms {
-        fixed: cpu.call_ns,
-        work: (n * work.ops * cpu.op_ns).max(bytes / cpu.bandwidth(bytes)),
+        fixed: work.calls * cpu.call_ns,
+        work: work.compute(cpu, n).max(bytes / cpu.bandwidth_of(bytes)),
         transfer: fetch_ns(cpu, work),
     }
 }
 
-/// On every core.
-pub(crate) fn threads(cpu: &Cpu, work: &Work, n: f64) -> Terms {
-    let bytes = n * (work.read + work.written) + work.whole;
-    let compute = n * work.ops * cpu.op_ns / cpu.speed_up;
-    Terms {
-        fixed: cpu.call_ns + cpu.fork_join_ns,
-        work: compute.max(bytes / cpu.bandwidth_all(bytes)),
-        transfer: fetch_ns(cpu, work),
+/// On every core, by threads that are at work anyway or, where `idle`, have gone to sleep.
+///
+/// The executor starts on the calling thread and calls others only where what is left is worth it: it is never much slower than one
+/// thread, and takes as many threads as have something to do.
+pub(crate) fn threads(cpu: &CpuFacts, work: &Work, n: f64, idle: bool) -> Terms {
+    let bytes = work.bytes(n);
+    let alone = simd(cpu, work, n);
+    let fork_join = work.calls * if idle { cpu.fork_join_idle_ns } else { cpu.fork_join_ns };
+    let others = (cpu.threads as f64 - 1.0).max(1.0);
+    let called = (alone.work / work.calls / WORTH_A_THREAD_NS).clamp(1.0, others);
+    let speed_up = 1.0 + (cpu.speed_up - 1.0) * called / others;
+    let shared = (work.compute(cpu, n) / speed_up).max(bytes / cpu.bandwidth_of_all(bytes));
+    if fork_join + shared < alone.work {
+        Terms { fixed: alone.fixed + fork_join, work: shared, ..alone }
+    } else {
+        alone
     }
 }
 
 /// To fetch what only a GPU has: a bus is about as fast as one thread's memory.
-fn fetch_ns(cpu: &Cpu, work: &Work) -> f64 {
-    work.fetch() / cpu.dram_bytes_per_ns
+fn fetch_ns(cpu: &CpuFacts, work: &Work) -> f64 {
+    work.fetch() / cpu.bandwidth[3]
 }
 
 /// On a GPU, with what has to be moved there and back.
@@ -152,7 +218,7 @@ pub(crate) fn gpu(gpu: &GpuFacts, work: &Work, n: f64) -> Terms {
     };
     Terms {
         fixed: gpu.call_ns,
-        work: n * work.ops / gpu.ops_per_ns,
+        work: (n * work.counts.operations() / gpu.ops_per_ns).max(work.bytes(n) / gpu.bytes_per_ns),
         transfer: up / gpu.upload_bytes_per_ns + down / gpu.download_bytes_per_ns,
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::machine::{Cpu, GpuFacts};
+use super::machine::{CpuFacts, GpuFacts};
 use super::model::{self, Work};
 use crate::backend::{Backend, Policy};
 
@@ -122,7 +122,7 @@ pub(crate) struct Question<'a> {
     pub policy: Policy,
     pub work: Work,
     pub n: usize,
-    pub cpu: &'a Cpu,
+    pub cpu: &'a CpuFacts,
     /// Why the pool cannot be used, if it cannot.
     pub threads: Option<Exclusion>,
     pub gpu: Gpu<'a>,
@@ -139,7 +139,7 @@ pub(crate) fn plan(question: &Question<'_>) -> Result<Plan, Exclusion> {
     let Question { work, cpu, .. } = question;
     let n = question.n as f64;
     let simd = model::simd(cpu, work, n).total();
-    let threads = question.threads.is_none().then(|| model::threads(cpu, work, n).total());
+    let threads = question.threads.is_none().then(|| model::threads(cpu, work, n, false).total());
     let gpu = match question.gpu {
         Gpu::Ready(facts) => Some(model::gpu(facts, work, n).total()),
         Gpu::Unopened | Gpu::Excluded(_) => None,
@@ -208,28 +208,48 @@ pub(crate) fn plan(question: &Question<'_>) -> Result<Plan, Exclusion> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::cost::Counts;
 
-    const CPU: Cpu = Cpu {
-        threads: 8,
-        call_ns: 300.0,
-        op_ns: 0.05,
-        fork_join_ns: 10_000.0,
-        speed_up: 6.0,
-        cache_bytes_per_ns: 40.0,
-        dram_bytes_per_ns: 10.0,
-        dram_bytes_per_ns_all: 30.0,
-    };
+    fn cpu() -> CpuFacts {
+        CpuFacts {
+            call_ns: 300.0,
+            fork_join_ns: 10_000.0,
+            speed_up: 6.0,
+            bandwidth: [40.0, 40.0, 20.0, 10.0],
+            bandwidth_all: [240.0, 240.0, 100.0, 30.0],
+            ..CpuFacts::assumed(8)
+        }
+    }
     const DISCRETE: GpuFacts = GpuFacts {
         call_ns: 60_000.0,
         ops_per_ns: 5_000.0,
+        bytes_per_ns: 500.0,
         upload_bytes_per_ns: 12.0,
         download_bytes_per_ns: 10.0,
     };
-    const LIGHT: Work = Work { ops: 2.0, known: true, read: 8.0, written: 4.0, whole: 0.0, transfer: None };
-    const HEAVY: Work =
-        Work { ops: 4_000.0, known: true, read: 4.0, written: 4.0, whole: 0.0, transfer: None };
+    fn work(simple: f64, read: f64) -> Work {
+        let counts = Counts { simple, ..Counts::default() };
+        Work {
+            counts,
+            known: true,
+            begun: simple,
+            block: 1024.0,
+            calls: 1.0,
+            read,
+            written: 4.0,
+            whole: 0.0,
+            transfer: None,
+        }
+    }
+    fn light() -> Work {
+        work(2.0, 8.0)
+    }
+    fn heavy() -> Work {
+        work(4_000.0, 4.0)
+    }
 
     fn ask<'a>(policy: Policy, work: Work, n: usize, gpu: Gpu<'a>) -> Question<'a> {
+        static CPU: std::sync::LazyLock<CpuFacts> = std::sync::LazyLock::new(cpu);
         Question { policy, work, n, cpu: &CPU, threads: None, gpu }
     }
 
@@ -239,14 +259,14 @@ mod tests {
 
     #[test]
     fn auto_walks_from_lanes_to_pool_to_gpu_as_work_grows() {
-        assert_eq!(chosen(HEAVY, 16), Backend::Simd);
-        assert_eq!(chosen(HEAVY, 300), Backend::Threads);
-        assert_eq!(chosen(HEAVY, 1_000_000), Backend::Gpu);
+        assert_eq!(chosen(heavy(), 16), Backend::Simd);
+        assert_eq!(chosen(heavy(), 300), Backend::Threads);
+        assert_eq!(chosen(heavy(), 1_000_000), Backend::Gpu);
     }
 
     #[test]
     fn a_guessed_cost_goes_to_the_executor_that_measures() {
-        let guessed = Work { known: false, ..LIGHT };
+        let guessed = Work { known: false, ..light() };
         for n in [1, 1_000, 1_000_000] {
             let plan =
                 plan(&ask(Policy::Auto, guessed, n, Gpu::Unopened)).expect("Auto always has a backend");
@@ -266,21 +286,21 @@ mod tests {
     #[test]
     fn a_light_loop_never_pays_for_the_bus() {
         for n in [1, 1_000, 1_000_000, 100_000_000] {
-            assert_ne!(chosen(LIGHT, n), Backend::Gpu, "n = {n}");
+            assert_ne!(chosen(light(), n), Backend::Gpu, "n = {n}");
         }
     }
 
     #[test]
     fn an_unopened_gpu_is_named_and_not_chosen() {
         let plan =
-            plan(&ask(Policy::Auto, HEAVY, 1 << 24, Gpu::Unopened)).expect("Auto always has a backend");
+            plan(&ask(Policy::Auto, heavy(), 1 << 24, Gpu::Unopened)).expect("Auto always has a backend");
         assert_eq!(plan.backend, Backend::Threads);
         assert_eq!(plan.entries[0].verdict, Verdict::Unopened);
     }
 
     #[test]
     fn a_gpu_that_failed_is_replaced_by_the_next_best() {
-        let plan = plan(&ask(Policy::Auto, HEAVY, 1 << 20, Gpu::Ready(&DISCRETE)))
+        let plan = plan(&ask(Policy::Auto, heavy(), 1 << 20, Gpu::Ready(&DISCRETE)))
             .expect("Auto always has a backend");
         let rescued = plan.without_gpu(Exclusion::Failed);
         assert_eq!(rescued.backend, Backend::Threads);
@@ -290,19 +310,19 @@ mod tests {
     #[test]
     fn only_is_that_backend_or_the_reason() {
         for n in [0, 1, 1 << 30] {
-            let one = plan(&ask(Policy::Only(Backend::Simd), HEAVY, n, Gpu::Ready(&DISCRETE)))
+            let one = plan(&ask(Policy::Only(Backend::Simd), heavy(), n, Gpu::Ready(&DISCRETE)))
                 .expect("simd always runs");
             assert_eq!(one.backend, Backend::Simd);
             assert_eq!(one.entries[2].verdict, Verdict::Excluded(Exclusion::Policy));
         }
-        let none = plan(&ask(Policy::Only(Backend::Gpu), HEAVY, 10, Gpu::Excluded(Exclusion::NoAdapter)));
+        let none = plan(&ask(Policy::Only(Backend::Gpu), heavy(), 10, Gpu::Excluded(Exclusion::NoAdapter)));
         assert_eq!(none, Err(Exclusion::NoAdapter));
     }
 
     #[test]
     fn a_gain_inside_the_margin_keeps_the_simpler_backend() {
-        let close = Cpu { fork_join_ns: 0.0, speed_up: 1.03, dram_bytes_per_ns_all: 10.0, ..CPU };
-        let question = Question { cpu: &close, ..ask(Policy::Auto, HEAVY, 1 << 20, Gpu::Unopened) };
+        let close = CpuFacts { fork_join_ns: 0.0, speed_up: 1.03, bandwidth_all: [10.0; 4], ..cpu() };
+        let question = Question { cpu: &close, ..ask(Policy::Auto, heavy(), 1 << 20, Gpu::Unopened) };
         assert_eq!(plan(&question).expect("Auto always has a backend").backend, Backend::Simd);
     }
 }

@@ -54,6 +54,8 @@ pub(crate) enum Limit {
 pub(crate) struct Counts {
     /// Additions, float products, comparisons, selections, bit operations, conversions.
     pub simple: f64,
+    /// Those of `simple` that are computed along with the one operation that wants them: sums and products inside a longer one.
+    pub fused: f64,
     /// Float quotients and roots.
     pub divide: f64,
     /// Everything in `math`.
@@ -64,10 +66,12 @@ pub(crate) struct Counts {
     pub divide_int: f64,
     /// Loads at neighbouring indexes of neighbouring lanes.
     pub load: f64,
-    /// Loads at any index.
+    /// Loads and stores at any index, and what the invocations of a workgroup do with each other.
     pub gather: f64,
-    /// Stores.
+    /// Stores at neighbouring indexes of neighbouring lanes.
     pub store: f64,
+    /// Atomic operations on buffers.
+    pub atomic: f64,
     /// Operations of any class that are the same for all elements, and are done once for a block of lanes.
     pub uniform: f64,
     /// Float operations of a roofline: sums, products, quotients and roots; 2 for a multiply-add, and transcendental
@@ -98,11 +102,28 @@ impl Counts {
             + self.load
             + 10.0 * self.gather
             + self.store
+            + 40.0 * self.atomic
             + self.uniform / LANES_PER_BLOCK
     }
 
-    fn add(&mut self, other: &Self, times: f64) {
+    /// Operations that are begun once for a block of lanes: all but those that another one computes along.
+    pub(crate) fn begun(&self) -> f64 {
+        self.simple - self.fused
+            + self.multiply_int
+            + self.divide
+            + self.divide_int
+            + self.transcendental
+            + self.load
+            + self.gather
+            + self.store
+            + self.atomic
+            + self.uniform
+    }
+
+    /// Takes in what is done so many times.
+    pub(crate) fn add(&mut self, other: &Self, times: f64) {
         self.simple += times * other.simple;
+        self.fused += times * other.fused;
         self.divide += times * other.divide;
         self.transcendental += times * other.transcendental;
         self.multiply_int += times * other.multiply_int;
@@ -110,6 +131,7 @@ impl Counts {
         self.load += times * other.load;
         self.gather += times * other.gather;
         self.store += times * other.store;
+        self.atomic += times * other.atomic;
         self.uniform += times * other.uniform;
         self.flops += times * other.flops;
         // A loop reads the same array again and again, mostly; the cache has it.
@@ -126,7 +148,10 @@ impl Cost {
             program,
             ops: vec![None; program.values.len()],
             starts: vec![Some(0); program.vars.len()],
+            uses: vec![Uses::default(); program.values.len()],
+            blocks: 0,
         };
+        walk.look(&program.body);
         walk.block(&program.body)
     }
 
@@ -170,6 +195,47 @@ struct Walk<'a> {
     ops: Vec<Option<Op>>,
     /// What each variable holds, where it is a constant.
     starts: Vec<Option<u32>>,
+    uses: Vec<Uses>,
+    /// Blocks looked at so far.
+    blocks: u32,
+}
+
+/// Who reads a value.
+#[derive(Clone, Copy, Default)]
+struct Uses {
+    /// The block that defines it.
+    block: u32,
+    all: u32,
+    /// Those of the same block that may compute it along.
+    along: u32,
+}
+
+/// Whether the block interpreter may compute `inner`, an operand of `outer` that nobody else reads, along with it.
+fn is_taken_along(inner: &Op, outer: &Op) -> bool {
+    let sum = |op: &Op| {
+        matches!(
+            op,
+            Op::Binary(Binary::AddF | Binary::SubF | Binary::MulF, ..) | Op::Ternary(Ternary::MulAddF, ..)
+        )
+    };
+    match outer {
+        Op::Binary(Binary::LtF | Binary::LeF, ..) => sum(inner),
+        Op::Binary(Binary::EqI | Binary::NeI, ..) => matches!(inner, Op::Binary(Binary::AndI, ..)),
+        Op::Binary(Binary::AndB, ..) => is_test(inner),
+        Op::Ternary(Ternary::Select, ..) => is_test(inner),
+        outer => sum(outer) && sum(inner),
+    }
+}
+
+fn is_test(op: &Op) -> bool {
+    use Binary as B;
+    matches!(
+        op,
+        Op::Binary(
+            B::LtF | B::LeF | B::EqF | B::NeF | B::LtI | B::LeI | B::LtU | B::LeU | B::EqI | B::NeI,
+            ..
+        )
+    )
 }
 
 impl Walk<'_> {
@@ -177,20 +243,22 @@ impl Walk<'_> {
         let mut cost = Cost::default();
         for stmt in block {
             match stmt {
-                Stmt::Let(value, op) => {
-                    self.ops[value.index()] = Some(*op);
-                    self.operation(*value, op, &mut cost.once);
-                }
+                Stmt::Let(value, op) => self.operation(*value, op, &mut cost.once),
                 Stmt::Set { var, value, .. } => self.starts[var.index()] = self.constant(*value),
                 Stmt::Store { memory, index, .. } => {
-                    cost.once.store += 1.0;
                     if self.is_linear(*memory, *index) {
-                        cost.once.written += 4.0;
+                        cost.once.store += 1.0;
+                        cost.once.written += bytes(*memory);
+                    } else {
+                        cost.once.gather += 1.0;
                     }
                 }
-                // Lane by lane, or a scan over a subgroup.
-                Stmt::Effect { effect, .. } if *effect != Effect::Barrier => cost.once.gather += 1.0,
-                Stmt::Effect { .. } => {}
+                Stmt::Effect { effect: Effect::Barrier, .. } => cost.once.uniform += 1.0,
+                Stmt::Effect { effect, .. } => match effect.memory() {
+                    Some(Memory::Buffer(_)) => cost.once.atomic += 1.0,
+                    // Lane by lane, or a scan over a subgroup.
+                    _ => cost.once.gather += 1.0,
+                },
                 Stmt::If { cond, then, otherwise } => {
                     let before = self.starts.clone();
                     let mut one = self.block(then);
@@ -244,7 +312,54 @@ impl Walk<'_> {
     }
 
     fn is_linear(&self, memory: Memory, index: Value) -> bool {
-        matches!(memory, Memory::Buffer(_)) && matches!(self.program.value(index).class, Class::Linear { .. })
+        !matches!(memory, Memory::Local(_)) && matches!(self.program.value(index).class, Class::Linear { .. })
+    }
+
+    /// Counts who reads what.
+    fn look(&mut self, block: &Block) {
+        self.blocks += 1;
+        let here = self.blocks;
+        for stmt in block {
+            let mut read = |value: Value| self.uses[value.index()].all += 1;
+            match stmt {
+                Stmt::Let(value, op) => {
+                    self.ops[value.index()] = Some(*op);
+                    self.uses[value.index()].block = here;
+                    op.operands(|operand| {
+                        let uses = &mut self.uses[operand.index()];
+                        uses.all += 1;
+                        let along = self.ops[operand.index()].is_some_and(|inner| is_taken_along(&inner, op));
+                        uses.along += u32::from(along && uses.block == here);
+                    });
+                }
+                Stmt::Set { value, .. } => read(*value),
+                Stmt::Store { index, value, .. } => {
+                    read(*index);
+                    read(*value);
+                }
+                Stmt::Effect { effect, .. } => effect.operands(read),
+                Stmt::If { cond, then, otherwise } => {
+                    read(*cond);
+                    self.look(then);
+                    self.look(otherwise);
+                }
+                Stmt::Loop { body, continuing, break_if, .. } => {
+                    if let Some(cond) = break_if {
+                        read(*cond);
+                    }
+                    self.look(body);
+                    self.look(continuing);
+                }
+                Stmt::Scope { body, .. } => self.look(body),
+                Stmt::Break(_) | Stmt::Continue(_) | Stmt::Return => {}
+            }
+        }
+    }
+
+    /// Whether the one operation that reads it computes it along.
+    fn is_fused(&self, value: Value) -> bool {
+        let uses = self.uses[value.index()];
+        uses.all == 1 && uses.along == 1
     }
 
     fn operation(&self, value: Value, op: &Op, counts: &mut Counts) {
@@ -256,10 +371,13 @@ impl Walk<'_> {
             counts.uniform += 1.0;
             return;
         }
+        if self.is_fused(value) {
+            counts.fused += 1.0;
+        }
         match *op {
             Op::Load { memory, index } if self.is_linear(memory, index) => {
                 counts.load += 1.0;
-                counts.read += 4.0;
+                counts.read += bytes(memory);
             }
             Op::Load { .. } => counts.gather += 1.0,
             Op::Unary(op, _) => match op {
@@ -285,6 +403,7 @@ impl Walk<'_> {
             },
             Op::Ternary(Ternary::MulAddF, ..) => {
                 counts.simple += 2.0;
+                counts.fused += 1.0;
                 counts.flops += 2.0;
             }
             Op::Ternary(Ternary::Fma, ..) => {
@@ -295,6 +414,11 @@ impl Walk<'_> {
             Op::Const(_) | Op::Builtin(_) | Op::Get(_) | Op::Length { .. } => {}
         }
     }
+}
+
+/// Bytes that a word of one lane moves to or from main memory, at most.
+fn bytes(memory: Memory) -> f64 {
+    if matches!(memory, Memory::Buffer(_)) { 4.0 } else { 0.0 }
 }
 
 impl Counts {

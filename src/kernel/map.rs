@@ -411,6 +411,7 @@ impl Map {
             },
         };
         let counts = variant.cost.counts(&known);
-        Ok(Operations { count: counts.operations(), known: counts.unbounded == 0 })
+        let block = variant.code(CpuLevel::detected()).block_lanes();
+        Ok(Operations { counts, known: counts.unbounded == 0, block: Some(block as f64) })
     }
 }

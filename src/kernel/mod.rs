@@ -27,6 +27,8 @@ pub(crate) mod tests;
 mod validity;
 mod wgsl;
 
+use cost::Counts;
+
 pub use closure::chunk::{Chunk, ChunkBuilder};
 pub(crate) use compute::number_bytes;
 pub use compute::{Binding, BindingKind, Content, Fields, Layout, Member, ShaderOptions, TextureLayout};
@@ -187,11 +189,20 @@ impl Kernel {
 /// How much arithmetic one element of a call takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Operations {
-    /// In units of a simple f32 operation.
-    pub count: f64,
+    /// By class.
+    pub counts: Counts,
     /// Whether that was read off the body. Otherwise it is a guess: a closure tells nothing, and a loop on computed values goes
     /// round as often as it likes.
     pub known: bool,
+    /// Elements that the interpreter computes together, beginning each operation once for all of them; `None` for native code.
+    pub block: Option<f64>,
+}
+
+impl Operations {
+    /// All of it, in units of a simple f32 operation.
+    pub(crate) fn count(&self) -> f64 {
+        self.counts.operations()
+    }
 }
 
 /// What is asked of a kernel before it runs.
@@ -233,11 +244,14 @@ impl Kernel {
     /// # Errors
     /// Those of compiling the WGSL body.
     pub(crate) fn operations(&self, part: &Part<'_>) -> Result<Operations> {
-        /// What a closure is taken to cost.
-        const CLOSURE: Operations = Operations { count: 16.0, known: false };
+        /// Simple operations that a closure is taken to cost.
+        const CLOSURE: f64 = 16.0;
         match (&self.0.closure, &self.0.wgsl) {
             (None, Some(map)) => map.operations(part),
-            _ => Ok(CLOSURE),
+            _ => {
+                let counts = Counts { simple: CLOSURE, ..Counts::default() };
+                Ok(Operations { counts, known: false, block: None })
+            }
         }
     }
 }

@@ -1,191 +1,314 @@
-//! Facts about this machine that a plan needs, measured once per process in a few milliseconds.
+//! Facts about this machine that predictions are made of: assumed, measured, or read from a profile on disk.
 //!
-//! What is measured is what will run: two small kernels, through the same launch, interpreter, pool and GPU as the user's loops.
+//! [`measure`] finds them out, [`profile`] keeps them. Here is what they are, and which are known to this process by now. What they say
+//! about a loop is `model`'s business.
+
+#[cfg(feature = "gpu")]
+mod gpu;
+mod measure;
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
+use crate::cpu::CpuLevel;
 use crate::error::Result;
-#[cfg(feature = "gpu")]
-use crate::exec::gpu::Gpu;
-use crate::exec::simd;
 use crate::exec::threads::Threads;
-use crate::kernel::Kernel;
-use crate::launch::{self, IntoArgs, IntoOutputs};
+use crate::kernel::cost::Counts;
 
-/// The CPU backends' rates.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Cpu {
-    /// Threads of the pool.
-    pub threads: usize,
-    /// Fixed cost of a call on one thread, in nanoseconds.
-    pub call_ns: f64,
-    /// One simple f32 operation of one lane, in nanoseconds.
-    pub op_ns: f64,
-    /// Entering the pool and leaving it again, in nanoseconds.
-    pub fork_join_ns: f64,
-    /// How much faster the whole pool computes than one thread; not more than `threads`, often less.
-    pub speed_up: f64,
-    /// Bytes per nanosecond of one thread while everything fits in its cache.
-    pub cache_bytes_per_ns: f64,
-    /// Bytes per nanosecond of one thread from main memory.
-    pub dram_bytes_per_ns: f64,
-    /// Bytes per nanosecond of all threads from main memory.
-    pub dram_bytes_per_ns_all: f64,
+/// What was measured of this machine: what the dispatcher predicts from, and the roofs of a roofline.
+///
+/// # Examples
+/// ```no_run
+/// let machine = forall::Machine::measured()?;
+/// let cpu = &machine.cpu;
+/// println!("{:.0} GFLOP/s and {:.0} GB/s on one thread", cpu.flops_per_ns, cpu.bandwidth[3]);
+/// # Ok::<(), forall::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Machine {
+    /// The CPU's name, where the system tells; else empty.
+    pub model: String,
+    /// The CPU level that loops run at.
+    pub level: &'static str,
+    /// The CPU backends.
+    pub cpu: CpuFacts,
+    /// The GPU's name as its driver gives it.
+    pub adapter: Option<String>,
+    /// The GPU; `None` where there is none that counts.
+    pub gpu: Option<GpuFacts>,
 }
 
-/// A GPU's rates, as seen from host memory.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct GpuFacts {
-    /// Fixed cost of a call: encode, submit, wait, map.
+/// Working sets that bandwidths are measured for, in bytes: one for each level of cache that CPUs usually have, and main memory.
+pub(crate) const WORKING_SETS: [usize; 4] = [16 << 10, 256 << 10, 4 << 20, 72 << 20];
+
+/// How fast the CPU backends are. Times are in nanoseconds, rates per nanosecond: bytes per nanosecond are GB/s.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CpuFacts {
+    /// Threads of the pool.
+    pub threads: usize,
+    /// A call of a loop on one thread, besides its elements.
     pub call_ns: f64,
-    /// Simple f32 operations per nanosecond.
+    /// To begin an operation of the block interpreter, once for all lanes of a block.
+    pub begin_ns: f64,
+    /// An operation of one lane.
+    pub lane: LaneTimes,
+    /// To get the pool's threads to work on a loop, and to see them end, just after another loop.
+    pub fork_join_ns: f64,
+    /// The same after some milliseconds without one: threads sleep then.
+    pub fork_join_idle_ns: f64,
+    /// How much faster all threads compute than one; not more than `threads`, often less.
+    pub speed_up: f64,
+    /// Bytes read and written per nanosecond by one thread, where a loop's arrays take 16 KiB, 256 KiB, 4 MiB, and 72 MiB.
+    pub bandwidth: [f64; 4],
+    /// The same of all threads.
+    pub bandwidth_all: [f64; 4],
+    /// Bytes per nanosecond of memory that the system has just given and that nobody has written to yet.
+    pub fresh_bytes_per_ns: f64,
+    /// Float operations per nanosecond of one thread at best: multiply-adds in registers, each counted as two.
+    pub flops_per_ns: f64,
+}
+
+/// Nanoseconds that one lane takes for an operation of each class, through the block interpreter.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LaneTimes {
+    /// Additions, float products, comparisons, selections, bit operations, conversions.
+    pub simple: f64,
+    /// The same where another operation computes it along.
+    pub fused: f64,
+    /// Integer products.
+    pub multiply_int: f64,
+    /// Float quotients and roots.
+    pub divide: f64,
+    /// Integer quotients and remainders.
+    pub divide_int: f64,
+    /// Logarithms, sines and the like, on average.
+    pub transcendental: f64,
+    /// Loads at neighbouring indexes of neighbouring lanes.
+    pub load: f64,
+    /// Loads and stores at any index, of what the cache has.
+    pub gather: f64,
+    /// Stores at neighbouring indexes of neighbouring lanes.
+    pub store: f64,
+    /// Atomic operations on buffers, while no other thread wants the same word.
+    pub atomic: f64,
+}
+
+/// How fast a GPU is, as seen from host memory. Times are in nanoseconds, rates per nanosecond.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct GpuFacts {
+    /// A call, besides its elements: encode, submit, wait.
+    pub call_ns: f64,
+    /// Simple f32 operations.
     pub ops_per_ns: f64,
-    /// Host to device.
+    /// Bytes that the device reads and writes in its own memory.
+    pub bytes_per_ns: f64,
+    /// Bytes from host to device.
     pub upload_bytes_per_ns: f64,
-    /// Device to host, including the CPU reading the mapped range.
+    /// Bytes from device to host, including the CPU reading them where they were mapped.
     pub download_bytes_per_ns: f64,
 }
 
-/// Working sets up to this size run at cache speed: a typical second-level cache.
-const CACHE_BYTES: f64 = 1024.0 * 1024.0;
+/// Where the facts behind a prediction come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+#[allow(dead_code, reason = "the profile on disk makes one of them")]
+pub(crate) enum Source {
+    /// Nobody has measured yet: the loops of this process have not been worth it.
+    Assumed,
+    /// This process has measured.
+    Measured,
+    /// Read from the profile on disk.
+    Profile {
+        /// When it was measured, in seconds since 1970.
+        saved: u64,
+    },
+}
 
-impl Cpu {
-    /// Bytes per nanosecond for a working set of that many bytes, one thread.
-    pub(crate) fn bandwidth(&self, bytes: f64) -> f64 {
-        if bytes <= CACHE_BYTES { self.cache_bytes_per_ns } else { self.dram_bytes_per_ns }
-    }
-
-    /// The same for all threads: each has a cache of its own.
-    pub(crate) fn bandwidth_all(&self, bytes: f64) -> f64 {
-        if bytes <= CACHE_BYTES * self.threads as f64 {
-            self.cache_bytes_per_ns * self.speed_up
-        } else {
-            self.dram_bytes_per_ns_all
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Assumed => f.write_str("assumed; `forall tune` measures"),
+            Self::Measured => f.write_str("measured by this process"),
+            Self::Profile { saved } => write!(f, "profile of {}", day(*saved)),
         }
     }
+}
 
-    /// A priori rates, good enough to see that a loop is too small for anything but one thread.
+/// The date, by the proleptic Gregorian calendar: `2026-11-22`.
+fn day(seconds: u64) -> String {
+    // Howard Hinnant, "chrono-compatible low-level date algorithms" (2013).
+    let days = (seconds / 86_400).min(1 << 32) + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    format!("{}-{month:02}-{day:02}", 400 * era + year + u64::from(month <= 2))
+}
+
+impl Machine {
+    /// Measures this machine thoroughly: about 150 ms for the CPU, and what it takes to open a GPU where there is one. The dispatcher of
+    /// this process goes by it from then on.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) if `FORALL_THREADS` is no number of threads.
+    pub fn measured() -> Result<Self> {
+        let pool = Threads::global()?;
+        let cpu = measure::cpu(pool, measure::Effort::Thorough)?;
+        let _ = BEST.set((cpu, Source::Measured));
+        Ok(Self { model: String::new(), level: CpuLevel::detected().name(), cpu, adapter: None, gpu: None })
+    }
+}
+
+/// What was measured with care, by this process or an earlier one.
+static BEST: OnceLock<(CpuFacts, Source)> = OnceLock::new();
+
+/// What measuring the CPU in passing costs, roughly, in nanoseconds.
+const MEASURE_NS: f64 = 10e6;
+
+impl CpuFacts {
+    /// What is known of the CPU by now, if the loops of this process have been predicted to take `spent_ns`, the one about to run
+    /// included. Rent or buy: nothing is found out before the loops were worth it, and so a process takes at most twice as long as
+    /// if that had been foreseen.
+    pub(crate) fn known(pool: &Threads, spent_ns: f64) -> (&'static Self, Source) {
+        static ASSUMED: OnceLock<CpuFacts> = OnceLock::new();
+        static QUICK: OnceLock<CpuFacts> = OnceLock::new();
+        if let Some((cpu, source)) = BEST.get() {
+            return (cpu, *source);
+        }
+        let assumed = ASSUMED.get_or_init(|| Self::assumed(pool.count()));
+        if spent_ns < MEASURE_NS {
+            return (assumed, Source::Assumed);
+        }
+        // A probe that cannot run leaves the assumption: a plan is then less good, and no loop fails for it.
+        (
+            QUICK.get_or_init(|| measure::cpu(pool, measure::Effort::Quick).unwrap_or(*assumed)),
+            Source::Measured,
+        )
+    }
+
+    /// The facts of a reference machine (two cores of an EPYC 9005, `forall tune`) with so many threads and this CPU's vectors: good
+    /// enough to see that a loop is too small for anything but one thread.
     pub(crate) fn assumed(threads: usize) -> Self {
-        let threads_f = threads as f64;
+        let more = threads as f64;
+        let speed_up = (more * 0.9).max(1.0);
+        let memory = speed_up.min(4.0);
+        // Fewer lanes, fewer results at a time.
+        let narrow = 16.0 / CpuLevel::detected().lanes() as f64;
         Self {
             threads,
-            call_ns: 400.0,
-            op_ns: 0.06,
+            call_ns: 300.0,
+            begin_ns: 4.0,
+            lane: LaneTimes {
+                simple: 0.03,
+                fused: 0.01,
+                multiply_int: 0.03,
+                divide: 0.15,
+                divide_int: 0.6,
+                transcendental: 0.6,
+                load: 0.02,
+                gather: 0.5,
+                store: 0.02,
+                atomic: 5.0,
+            }
+            .times(narrow.sqrt()),
             fork_join_ns: 8_000.0,
-            speed_up: (threads_f * 0.9).max(1.0),
-            cache_bytes_per_ns: 40.0,
-            dram_bytes_per_ns: 10.0,
-            dram_bytes_per_ns_all: 10.0 * threads_f.min(2.0),
+            fork_join_idle_ns: 40_000.0,
+            speed_up,
+            bandwidth: [100.0, 60.0, 30.0, 12.0],
+            bandwidth_all: [100.0 * speed_up, 60.0 * speed_up, 30.0 * speed_up, 12.0 * memory],
+            fresh_bytes_per_ns: 4.0,
+            flops_per_ns: 200.0 / narrow,
         }
     }
 
-    /// The measured rates; the first call of the process measures.
-    pub(crate) fn measured(pool: &Threads) -> &'static Self {
-        static MEASURED: OnceLock<Cpu> = OnceLock::new();
-        MEASURED.get_or_init(|| {
-            let assumed = Self::assumed(pool.count());
-            // A probe that cannot run leaves the assumption: a plan is then less good, and no loop fails for it.
-            measure(pool, assumed).unwrap_or(assumed)
-        })
+    /// The block interpreter's time for so many lanes in so many blocks, in each of which `begun` operations are begun.
+    pub(crate) fn interpreted_ns(&self, counts: &Counts, begun: f64, blocks: f64, lanes: f64) -> f64 {
+        blocks * begun * self.begin_ns + lanes * self.lane.of(counts)
+    }
+
+    /// Bytes per nanosecond of one thread, for a loop whose arrays take so many bytes.
+    pub(crate) fn bandwidth_of(&self, bytes: f64) -> f64 {
+        between(&self.bandwidth, bytes)
+    }
+
+    /// The same of all threads.
+    pub(crate) fn bandwidth_of_all(&self, bytes: f64) -> f64 {
+        between(&self.bandwidth_all, bytes)
     }
 }
 
-/// Operations per element of the arithmetic probe: `2 · ROUNDS` and the loop's own.
-const ROUNDS: usize = 64;
-const GRIND: &str = "fn grind(x: f32) -> f32 {
-    var y = x;
-    for (var k = 0u; k < 64u; k++) { y = y * 0.9999 + 0.0001; }
-    return y;
-}";
-const COPY: &str = "fn copy(x: f32) -> f32 { return x; }";
-
-/// Elements that stand for main memory: 8 MiB read and 8 MiB written, above most second-level caches.
-const DRAM: usize = 2 << 20;
-/// Elements that stand for the cache.
-const CACHE: usize = 16 << 10;
-/// Elements of the arithmetic probe: about 200 µs on one core.
-const WORK: usize = 32 << 10;
-
-/// The shortest of `repeats` runs, in nanoseconds: what the machine can do when nothing else has the core.
-fn shortest(repeats: usize, mut run: impl FnMut() -> Result<()>) -> Result<f64> {
-    let mut best = Duration::MAX;
-    for _ in 0..repeats {
-        let start = Instant::now();
-        run()?;
-        best = best.min(start.elapsed());
+impl LaneTimes {
+    /// What one lane takes for the operations of one element.
+    fn of(&self, counts: &Counts) -> f64 {
+        self.simple * (counts.simple - counts.fused)
+            + self.fused * counts.fused
+            + self.multiply_int * counts.multiply_int
+            + self.divide * counts.divide
+            + self.divide_int * counts.divide_int
+            + self.transcendental * counts.transcendental
+            + self.load * counts.load
+            + self.gather * counts.gather
+            + self.store * counts.store
+            + self.atomic * counts.atomic
     }
-    Ok((best.as_nanos() as f64).max(1.0))
+
+    fn times(self, by: f64) -> Self {
+        let Self {
+            simple,
+            fused,
+            multiply_int,
+            divide,
+            divide_int,
+            transcendental,
+            load,
+            gather,
+            store,
+            atomic,
+        } = self;
+        Self {
+            simple: by * simple,
+            fused: by * fused,
+            multiply_int: by * multiply_int,
+            divide: by * divide,
+            divide_int: by * divide_int,
+            transcendental: by * transcendental,
+            load: by * load,
+            gather: by * gather,
+            store: by * store,
+            atomic: by * atomic,
+        }
+    }
 }
 
-fn measure(pool: &Threads, assumed: Cpu) -> Result<Cpu> {
-    let (copy, grind) = (Kernel::map(COPY)?, Kernel::map(GRIND)?);
-    let source = vec![1.0_f32; DRAM];
-    let mut sink = vec![0.0_f32; DRAM];
-    let mut timed = |kernel: &Kernel, n: usize, repeats: usize, all: bool| {
-        shortest(repeats, || {
-            let (args, outputs) = ((&source[..n]).into_args(), (&mut sink[..n]).into_outputs());
-            let part = launch::check(kernel.signature(), args, outputs)?;
-            if all { pool.run(kernel, part).map(drop) } else { simd::run(kernel, part) }
-        })
-    };
-
-    let mut cpu = assumed;
-    cpu.call_ns = timed(&copy, 1, 20, false)?;
-    cpu.cache_bytes_per_ns = 8.0 * CACHE as f64 / timed(&copy, CACHE, 10, false)?;
-    cpu.dram_bytes_per_ns = 8.0 * DRAM as f64 / timed(&copy, DRAM, 3, false)?;
-    let alone = timed(&grind, WORK, 3, false)?;
-    cpu.op_ns = alone / (WORK * 2 * ROUNDS) as f64;
-    cpu.speed_up = 1.0;
-    cpu.dram_bytes_per_ns_all = cpu.dram_bytes_per_ns;
-    if cpu.threads > 1 {
-        // Two sizes, one line: its slope is the pool's rate, what is left is fork and join.
-        let (small, large) = (timed(&grind, WORK / 2, 5, true)?, timed(&grind, WORK * 2, 3, true)?);
-        let slope = ((large - small) / (WORK * 3 / 2) as f64).max(1e-6);
-        cpu.speed_up = (alone / WORK as f64 / slope).clamp(1.0, cpu.threads as f64);
-        cpu.fork_join_ns = (small - slope * (WORK / 2) as f64).clamp(500.0, 1e6);
-        let all = 8.0 * DRAM as f64 / timed(&copy, DRAM, 3, true)?;
-        cpu.dram_bytes_per_ns_all = all.max(cpu.dram_bytes_per_ns);
+/// The rate for a working set between those that were measured: caches end at other sizes on every machine, so it goes down little by
+/// little.
+fn between(rates: &[f64; 4], bytes: f64) -> f64 {
+    let above = WORKING_SETS.iter().position(|&set| bytes <= set as f64);
+    match above {
+        Some(0) => rates[0],
+        None => rates[3],
+        Some(at) => {
+            let (low, high) = (WORKING_SETS[at - 1] as f64, WORKING_SETS[at] as f64);
+            let share = (bytes / low).ln() / (high / low).ln();
+            rates[at - 1] * (rates[at] / rates[at - 1]).powf(share)
+        }
     }
-    Ok(cpu)
 }
 
 #[cfg(feature = "gpu")]
 impl GpuFacts {
-    /// Measures an open GPU: about 10 launches, a few milliseconds on a discrete card.
+    /// Measures the GPU of this process, which is open.
     ///
     /// # Errors
     /// What the GPU answers when it refuses a probe; it is then left out.
     pub(crate) fn measure() -> Result<Self> {
-        const N: usize = 1 << 20;
-        let (copy, grind) = (Kernel::map(COPY)?, Kernel::map(GRIND)?);
-        let source = vec![1.0_f32; N];
-        let mut sink = vec![0.0_f32; N];
-        let mut best = |kernel: &Kernel, n: usize, repeats: usize| -> Result<(f64, crate::exec::Times)> {
-            let mut best = (f64::INFINITY, crate::exec::Times::default());
-            for _ in 0..=repeats {
-                let (args, outputs) = ((&source[..n]).into_args(), (&mut sink[..n]).into_outputs());
-                let mut part = launch::check(kernel.signature(), args, outputs)?;
-                let start = Instant::now();
-                let operations = Some(kernel.operations(&part)?.count);
-                let times = Gpu::shared().run(kernel, operations, &mut part)?;
-                let took = start.elapsed().as_nanos() as f64;
-                if took < best.0 {
-                    best = (took, times);
-                }
-            }
-            Ok(best)
-        };
-        let (call_ns, _) = best(&copy, 1, 5)?;
-        let (_, moved) = best(&copy, N, 3)?;
-        let (_, ground) = best(&grind, N, 3)?;
-        let rate = |amount: f64, time: Duration| amount / (time.as_nanos() as f64).max(1.0);
-        let arithmetic = ground.run.saturating_sub(moved.run).max(Duration::from_nanos(100));
-        Ok(Self {
-            call_ns,
-            ops_per_ns: rate((N * 2 * ROUNDS) as f64, arithmetic),
-            upload_bytes_per_ns: rate(4.0 * N as f64, moved.upload),
-            download_bytes_per_ns: rate(4.0 * N as f64, moved.download),
-        })
+        gpu::measure()
     }
 }

@@ -267,7 +267,10 @@ impl Compute {
             },
         };
         let counts = variant.cost.counts(&known);
-        Ok(Operations { count: counts.operations(), known: counts.unbounded == 0 })
+        let invocations: f64 = grid.invocations.iter().map(|&n| f64::from(n)).product();
+        // On average: those at the end of a row are shorter.
+        let block = invocations / variant.code(CpuLevel::detected()).pieces(grid).max(1) as f64;
+        Ok(Operations { counts, known: counts.unbounded == 0, block: Some(block) })
     }
 
     /// A bug in forall, which this says.

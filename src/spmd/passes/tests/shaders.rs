@@ -116,6 +116,7 @@ fn saxpy() {
     assert!(statements(&program.body) <= 7, "{program}");
     let expected = Counts {
         simple: 2.0,
+        fused: 1.0,
         flops: 2.0,
         load: 2.0,
         store: 1.0,

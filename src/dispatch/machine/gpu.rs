@@ -1,0 +1,96 @@
+//! Finds out how fast an open GPU is, through the same calls as the user's loops and launches.
+
+use std::time::{Duration, Instant};
+
+use super::GpuFacts;
+use crate::array::Array;
+use crate::cancel::Watch;
+use crate::error::Result;
+use crate::exec::Times;
+use crate::exec::gpu::Gpu;
+use crate::kernel::{Kernel, ShaderOptions};
+use crate::launch::{self, Bindings, Grid, IntoArgs, IntoBindings, IntoOutputs, job};
+
+/// Elements of the loop that is moved to the GPU and back.
+const MOVED: usize = 1 << 20;
+/// Elements of the launches on arrays that stay there, in rows of workgroups.
+const RESIDENT: usize = 4 << 20;
+/// Operations of one invocation of `grind`.
+const OPERATIONS: f64 = 512.0;
+
+const SHADER: &str = "
+    @group(0) @binding(0) var<storage, read> x: array<f32>;
+    @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+    fn index(id: vec3u, groups: vec3u) -> u32 { return id.y * groups.x * 256u + id.x; }
+    @compute @workgroup_size(256)
+    fn copy(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+        let i = index(id, groups);
+        if (i < arrayLength(&x)) { y[i] = x[i] + 1.0; }
+    }
+    @compute @workgroup_size(256)
+    fn grind(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+        let i = index(id, groups);
+        if (i < arrayLength(&x)) {
+            var a = x[i];
+            var b = a + 1.0;
+            for (var k = 0u; k < 128u; k++) {
+                a = a * 0.9999 + 0.0001;
+                b = b * 0.9999 + 0.0001;
+            }
+            y[i] = a + b;
+        }
+    }";
+
+/// The shortest of some runs.
+fn shortest<T>(repeats: usize, mut run: impl FnMut() -> Result<T>) -> Result<(f64, T)> {
+    let mut best: Option<(f64, T)> = None;
+    // The first one compiles and allocates.
+    for round in 0..=repeats {
+        let start = Instant::now();
+        let result = run()?;
+        let took = (start.elapsed().as_nanos() as f64).max(1.0);
+        if round == 0 || best.as_ref().is_none_or(|(least, _)| took < *least) {
+            best = Some((took, result));
+        }
+    }
+    Ok(best.expect("at least one round"))
+}
+
+/// Measures an open GPU: some 30 calls, 20 ms on a discrete card.
+///
+/// # Errors
+/// What the GPU answers when it refuses a probe; it is then left out.
+pub(super) fn measure() -> Result<GpuFacts> {
+    let gpu = Gpu::shared();
+    let kernel = Kernel::map("fn copy(x: f32) -> f32 { return x; }")?;
+    let (source, mut sink) = (vec![1.5_f32; MOVED], vec![0.0_f32; MOVED]);
+    let (_, moved): (f64, Times) = shortest(4, || {
+        let mut part = launch::check(kernel.signature(), (&source).into_args(), (&mut sink).into_outputs())?;
+        gpu.run(&kernel, Some(kernel.operations(&part)?.count()), &mut part)
+    })?;
+
+    let (x, y) = (Array::<f32>::zeros(RESIDENT), Array::<f32>::zeros(RESIDENT));
+    let shader = |entry: &str| ShaderOptions::new().entry(entry).build(SHADER);
+    let (copy, grind) = (shader("copy")?, shader("grind")?);
+    let launched = |kernel: &Kernel, rows: u32| {
+        shortest(4, || {
+            let bindings = Bindings::new().bind("x", &x).bind("y", &y);
+            let job = job::check(kernel, Grid::workgroups([4096, rows]), bindings.into_bindings())?;
+            gpu.launch(&mut [job], &Watch::NEVER)
+        })
+        .map(|(took, _)| took)
+    };
+    // One row of workgroups and four: what is alike in both is the launch.
+    let rows = (RESIDENT / (4096 * 256)) as u32;
+    let (small, copied, ground) = (launched(&copy, 1)?, launched(&copy, rows)?, launched(&grind, rows)?);
+    let slope = ((copied - small) / f64::from(rows - 1)).max(50.0);
+    let call_ns = (small - slope).max(0.2 * small);
+    let rate = |amount: f64, time: Duration| amount / (time.as_nanos() as f64).max(1.0);
+    Ok(GpuFacts {
+        call_ns,
+        ops_per_ns: OPERATIONS * RESIDENT as f64 / (ground - copied).max(100.0),
+        bytes_per_ns: 8.0 * RESIDENT as f64 / (slope * f64::from(rows)),
+        upload_bytes_per_ns: rate(4.0 * MOVED as f64, moved.upload),
+        download_bytes_per_ns: rate(4.0 * MOVED as f64, moved.download),
+    })
+}

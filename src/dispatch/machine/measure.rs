@@ -1,0 +1,548 @@
+//! Finds out the facts: small loops through the same launch, interpreter, pool and GPU as the user's.
+//!
+//! One list of probes with a number of repeats each. They take turns, and of each the shortest counts: what the machine does when
+//! nobody else has the core. [`Effort::Quick`] has a short list, for the middle of somebody's work; what is not on it is scaled from
+//! the reference facts. The cost of an operation is what the model leaves unexplained of a loop that is full of them, so a prediction of
+//! the probes is right by construction.
+
+use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{CpuFacts, WORKING_SETS};
+use crate::cancel::Watch;
+use crate::cpu::CpuLevel;
+use crate::element::Element;
+use crate::error::Result;
+use crate::exec::threads::Threads;
+use crate::exec::{shader, simd};
+use crate::kernel::cost::Counts;
+use crate::kernel::{Kernel, Operations, Takes};
+use crate::launch::{self, Args, Bindings, Grid, IntoArgs, IntoBindings, IntoOutputs, job};
+use crate::part::Index;
+use crate::spmd::ir::LANES;
+
+/// How much measuring may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// About 10 ms.
+    Quick,
+    /// About 150 ms.
+    Thorough,
+}
+
+/// What the probes read and write.
+struct Arrays {
+    source: Vec<f32>,
+    sink: RefCell<Vec<f32>>,
+    /// Small, for integers.
+    numbers: Vec<u32>,
+    results: RefCell<Vec<u32>>,
+    /// Bytes per nanosecond of giving `sink` its memory.
+    fresh: f64,
+}
+
+/// Elements of the probes of arithmetic: two blocks of the interpreter.
+const ELEMENTS: usize = 2048;
+/// Elements of the table that is read here and there: half a first-level cache.
+const TABLE: usize = 4096;
+/// Bytes of a page, at least.
+const PAGE: usize = 4096;
+
+impl Arrays {
+    fn new(elements: usize) -> Self {
+        let start = Instant::now();
+        let mut sink = vec![0.0_f32; elements];
+        sink.iter_mut().step_by(PAGE / 4).for_each(|page| *page = 1.0);
+        let fresh = 4.0 * elements as f64 / nanoseconds(start);
+        Self {
+            source: vec![1.5; elements],
+            sink: RefCell::new(sink),
+            numbers: (0..TABLE as u32).map(|i| i.wrapping_mul(0x9E37_79B9) | 1).collect(),
+            results: RefCell::new(vec![0; TABLE]),
+            fresh,
+        }
+    }
+}
+
+/// Never zero.
+fn nanoseconds(start: Instant) -> f64 {
+    (start.elapsed().as_nanos() as f64).max(1.0)
+}
+
+/// Something that takes time.
+struct Probe<'a> {
+    /// Runs once; gives the nanoseconds.
+    run: Box<dyn FnMut() -> Result<f64> + 'a>,
+    repeats: usize,
+    best: f64,
+}
+
+/// What is shorter is run several times for one look at the clock.
+const SHORT_NS: f64 = 2_000.0;
+
+/// Probes, named by their place.
+#[derive(Default)]
+struct Probes<'a>(Vec<Probe<'a>>);
+
+impl<'a> Probes<'a> {
+    /// A probe that takes its own time.
+    fn timed(&mut self, repeats: usize, run: impl FnMut() -> Result<f64> + 'a) -> usize {
+        self.0.push(Probe { run: Box::new(run), repeats, best: f64::INFINITY });
+        self.0.len() - 1
+    }
+
+    fn add(&mut self, repeats: usize, mut run: impl FnMut() -> Result<()> + 'a) -> usize {
+        let mut at_once = 1;
+        self.timed(repeats, move || {
+            let start = Instant::now();
+            for _ in 0..at_once {
+                run()?;
+            }
+            let took = nanoseconds(start) / f64::from(at_once);
+            // The clock of some systems counts in steps of 10 ns and more.
+            at_once = if took < SHORT_NS { 16 } else { 1 };
+            Ok(took)
+        })
+    }
+
+    /// Runs all of them, taking turns, each as often as it asked for; after `limit` no probe is run a third time.
+    fn run(&mut self, limit: Duration) -> Result<()> {
+        let start = Instant::now();
+        for round in 0.. {
+            let mut more = false;
+            for probe in self.0.iter_mut().filter(|probe| round < probe.repeats) {
+                if round >= 2 && start.elapsed() > limit {
+                    return Ok(());
+                }
+                probe.best = probe.best.min((probe.run)()?);
+                more = true;
+            }
+            if !more {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn best(&self, at: usize) -> f64 {
+        self.0[at].best
+    }
+}
+
+/// A class of operations, and a loop that is full of them.
+struct ClassLoop {
+    rate: fn(&mut super::LaneTimes) -> &mut f64,
+    count: fn(&Counts) -> f64,
+    kernel: Kernel,
+}
+
+/// In an order in which each needs only those before it. `a` and `b` are not known to the compiler.
+fn class_loops() -> Result<Vec<ClassLoop>> {
+    let floats = |body: &str| {
+        Kernel::map(&format!(
+            "fn probe(x: f32, a: f32, b: f32) -> f32 {{ var y = x; for (var k = 0u; k < 8u; k++) {{ {body} }} return y; }}"
+        ))
+    };
+    let integers = |body: &str| {
+        Kernel::map(&format!(
+            "fn probe(x: u32, a: u32, b: u32) -> u32 {{ var y = x; for (var k = 0u; k < 8u; k++) {{ {body} }} return y; }}"
+        ))
+    };
+    let table = |body: &str| {
+        Kernel::map(&format!(
+            "var<storage, read> table: array<u32>;
+             fn probe(i: u32, a: u32, b: u32) -> u32 {{ var y = a; for (var k = 0u; k < 8u; k++) {{ {body} }} return y; }}"
+        ))
+    };
+    Ok(vec![
+        ClassLoop {
+            rate: |lane| &mut lane.simple,
+            count: |counts| counts.simple,
+            kernel: integers(&"y = ((y ^ a) << 1u) + b; ".repeat(4))?,
+        },
+        ClassLoop {
+            rate: |lane| &mut lane.fused,
+            count: |counts| counts.fused,
+            kernel: floats(&"y = (y * a + b) * y + a; ".repeat(4))?,
+        },
+        ClassLoop {
+            rate: |lane| &mut lane.multiply_int,
+            count: |counts| counts.multiply_int,
+            kernel: integers(&"y = (y * y) ^ a; ".repeat(4))?,
+        },
+        ClassLoop {
+            rate: |lane| &mut lane.divide,
+            count: |counts| counts.divide,
+            kernel: floats(&"y = sqrt(a / y); ".repeat(2))?,
+        },
+        ClassLoop {
+            rate: |lane| &mut lane.divide_int,
+            count: |counts| counts.divide_int,
+            kernel: integers(&"y = a / (y | 1u); ".repeat(2))?,
+        },
+        ClassLoop {
+            rate: |lane| &mut lane.transcendental,
+            count: |counts| counts.transcendental,
+            kernel: floats("y = log(exp(sin(y)) + b);")?,
+        },
+        ClassLoop {
+            rate: |lane| &mut lane.load,
+            count: |counts| counts.load,
+            kernel: table(&"y = max(y, table[i + k]); ".repeat(1))?,
+        },
+        ClassLoop {
+            rate: |lane| &mut lane.gather,
+            count: |counts| counts.gather,
+            kernel: table(&"y = table[(y + i) & 4095u]; ".repeat(2))?,
+        },
+    ])
+}
+
+/// Atomic additions, each invocation to a word of its own.
+const ATOMICS: &str = "
+    @group(0) @binding(0) var<storage, read_write> sums: array<atomic<u32>>;
+    @compute @workgroup_size(64) fn probe(@builtin(global_invocation_id) id: vec3u) {
+        atomicAdd(&sums[id.x], 1u);
+        atomicAdd(&sums[id.x], id.x);
+    }";
+const COPY: &str = "fn copy(x: f32) -> f32 { return x; }";
+/// About 5 ns for each element on one thread: what the pool is measured with.
+const GRIND: &str = "fn grind(x: f32) -> f32 {
+    var y = x;
+    for (var k = 0u; k < 64u; k++) { y = y * 0.9999 + 0.0001; }
+    return y;
+}";
+/// So many elements of it take some 20 µs.
+const PIECE: usize = 4096;
+
+/// 64 multiply-adds in eight chains, so that none waits for another.
+#[inline(always)]
+fn chains(x: f32, multiply_add: impl Fn(f32, f32, f32) -> f32) -> f32 {
+    let mut y: [f32; 8] = std::array::from_fn(|k| x + k as f32);
+    for _ in 0..8 {
+        for y in &mut y {
+            *y = multiply_add(*y, 0.999, 0.001);
+        }
+    }
+    y.iter().sum()
+}
+/// Float operations of one of its elements.
+const CHAIN_FLOPS: f64 = 128.0;
+
+fn peak() -> Kernel {
+    if CpuLevel::detected().has_fma() {
+        Kernel::scalar(
+            "peak",
+            #[inline(always)]
+            |x: f32| chains(x, f32::mul_add),
+        )
+    } else {
+        Kernel::scalar(
+            "peak",
+            #[inline(always)]
+            |x: f32| chains(x, |y, a, b| y * a + b),
+        )
+    }
+}
+
+/// Keeps a core busy until its clock has risen.
+fn warm_up(kernel: &Kernel, arrays: &Arrays, how_long: Duration) -> Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < how_long {
+        one(kernel, arrays, PIECE, None)?;
+    }
+    Ok(())
+}
+
+/// Runs a loop over the first `n` floats on this thread, or by the pool.
+fn one(kernel: &Kernel, arrays: &Arrays, n: usize, pool: Option<&Threads>) -> Result<()> {
+    let mut sink = arrays.sink.borrow_mut();
+    let mut args = (&arrays.source[..n]).into_args();
+    for _ in 1..kernel.signature().params.len() {
+        args = args.push(0.75_f32);
+    }
+    let part = launch::check(kernel.signature(), args, (&mut sink[..n]).into_outputs())?;
+    match pool {
+        Some(pool) => pool.run(kernel, part).map(drop),
+        None => simd::run(kernel, part),
+    }
+}
+
+/// Runs a probe of arithmetic over the first `n` elements on this thread.
+fn class_loop(kernel: &Kernel, arrays: &Arrays, n: usize) -> Result<()> {
+    let signature = kernel.signature();
+    if signature.outputs[0].ty == f32::TYPE {
+        return one(kernel, arrays, n, None);
+    }
+    let mut results = arrays.results.borrow_mut();
+    let whole = signature.params.iter().any(|param| param.takes == Takes::Whole);
+    let args = if whole {
+        (Index, 3_u32, 5_u32, &arrays.numbers).into_args()
+    } else {
+        (&arrays.numbers[..n], 0x1234_5677_u32, 0x5bd1_e995_u32).into_args()
+    };
+    let part = launch::check(signature, args, (&mut results[..n]).into_outputs())?;
+    simd::run(kernel, part)
+}
+
+/// What the model has of one such call.
+fn operations(kernel: &Kernel, arrays: &Arrays) -> Result<Operations> {
+    let signature = kernel.signature();
+    let mut args = Args::new();
+    for param in &signature.params {
+        args = match (param.takes, param.field.ty == f32::TYPE, param.field.name.as_str()) {
+            (Takes::Whole, ..) => args.push(&arrays.numbers),
+            (_, true, "x") => args.push(&arrays.source[..1]),
+            (_, true, _) => args.push(0.75_f32),
+            (_, false, "x") => args.push(&arrays.numbers[..1]),
+            (_, false, "i") => args.push(Index),
+            (_, false, _) => args.push(5_u32),
+        };
+    }
+    let (mut float, mut number) = ([0.0_f32], [0_u32]);
+    let outputs = if signature.outputs[0].ty == f32::TYPE {
+        (&mut float[..]).into_outputs()
+    } else {
+        (&mut number[..]).into_outputs()
+    };
+    kernel.operations(&launch::check(signature, args, outputs)?)
+}
+
+/// Measures the CPU.
+pub(super) fn cpu(pool: &Threads, effort: Effort) -> Result<CpuFacts> {
+    let thorough = effort == Effort::Thorough;
+    let assumed = CpuFacts::assumed(pool.count());
+    let arrays = &Arrays::new(if thorough { WORKING_SETS[3] / 8 } else { QUICK_DRAM / 8 });
+    let (copy, grind) = (&Kernel::map(COPY)?, &Kernel::map(GRIND)?);
+    let loops = class_loops()?;
+    let loops = if thorough { &loops[..] } else { &loops[..1] };
+    warm_up(grind, arrays, Duration::from_millis(if thorough { 5 } else { 1 }))?;
+
+    let many = if thorough { 30 } else { 8 };
+    let few = if thorough { 4 } else { 2 };
+    let mut probes = Probes::default();
+    let call = probes.add(many, || one(copy, arrays, 1, None));
+    let copied = probes.add(many, || one(copy, arrays, ELEMENTS, None));
+    let chunk = probes.add(many, || class_loop(&loops[0].kernel, arrays, LANES));
+    let classes: Vec<usize> =
+        loops.iter().map(|l| probes.add(many, || class_loop(&l.kernel, arrays, ELEMENTS))).collect();
+    let main_memory = arrays.source.len();
+    let dram = probes.add(few, move || one(copy, arrays, main_memory, None));
+    let pooled = (pool.count() > 1).then(|| Pooled::add(&mut probes, pool, grind, copy, arrays, thorough));
+    let careful = thorough.then(|| Careful::add(&mut probes, pool, arrays)).transpose()?;
+    probes.run(Duration::from_millis(if thorough { 150 } else { 8 }))?;
+
+    let mut cpu = assumed;
+    cpu.fresh_bytes_per_ns = arrays.fresh;
+    cpu.call_ns = probes.best(call);
+    let first = operations(&loops[0].kernel, arrays)?.counts;
+    // Of one block of a chunk and of two full ones: what grows with the lanes, and what with the blocks.
+    let (small, large) = (probes.best(chunk) - cpu.call_ns, probes.best(classes[0]) - cpu.call_ns);
+    let lanes = (large - 2.0 * small) / (ELEMENTS - 2 * LANES) as f64;
+    cpu.lane.simple = (lanes / first.simple).clamp(0.1 * assumed.lane.simple, 100.0 * assumed.lane.simple);
+    cpu.begin_ns = ((small - LANES as f64 * lanes) / first.begun())
+        .clamp(0.1 * assumed.begin_ns, 100.0 * assumed.begin_ns);
+    // What is not measured is as much slower as a simple operation is.
+    let slower = cpu.lane.simple / assumed.lane.simple;
+    let simple = cpu.lane.simple;
+    cpu.lane = assumed.lane.times(slower);
+    cpu.lane.simple = simple;
+    for (class, &at) in loops.iter().zip(&classes).skip(1) {
+        let operations = operations(&class.kernel, arrays)?;
+        *(class.rate)(&mut cpu.lane) = 0.0;
+        let rest = cpu.unexplained(&operations, ELEMENTS as f64, probes.best(at));
+        *(class.rate)(&mut cpu.lane) = (rest / (class.count)(&operations.counts)).max(LEAST * simple);
+    }
+    if thorough {
+        let operations = operations(copy, arrays)?;
+        cpu.lane.store = 0.0;
+        let rest = cpu.unexplained(&operations, ELEMENTS as f64, probes.best(copied));
+        cpu.lane.store = rest.max(LEAST * simple);
+    }
+
+    let bytes = 8.0 * main_memory as f64;
+    let faster = bytes / probes.best(dram) / assumed.bandwidth_of(bytes);
+    cpu.bandwidth = assumed.bandwidth.map(|rate| rate * faster);
+    cpu.flops_per_ns = assumed.flops_per_ns / slower;
+    if let Some(careful) = &careful {
+        careful.read(&probes, &mut cpu);
+    }
+    cpu.speed_up = 1.0;
+    if let Some(pooled) = pooled {
+        pooled.read(&probes, &mut cpu, &assumed);
+    }
+    let alone = cpu.bandwidth;
+    cpu.bandwidth_all = std::array::from_fn(|at| match (&careful, at) {
+        _ if cpu.threads == 1 => alone[at],
+        // Caches that every core has of its own.
+        (_, 0 | 1) => alone[at] * cpu.speed_up,
+        _ => cpu.bandwidth_all[at].max(alone[at]),
+    });
+    // No larger working set is faster: what says so is noise.
+    for rates in [&mut cpu.bandwidth, &mut cpu.bandwidth_all] {
+        for at in (0..3).rev() {
+            rates[at] = rates[at].max(rates[at + 1]);
+        }
+    }
+    Ok(cpu)
+}
+
+/// Bytes that stand for main memory where there is no time for more: above most second-level caches.
+const QUICK_DRAM: usize = 16 << 20;
+/// No class is so much faster than a simple operation: what says so is noise.
+const LEAST: f64 = 0.05;
+
+impl CpuFacts {
+    /// Nanoseconds for each element that the facts so far do not explain.
+    fn unexplained(&self, operations: &Operations, n: f64, took: f64) -> f64 {
+        let blocks = (n / operations.block.unwrap_or(n)).ceil();
+        let explained = self.interpreted_ns(&operations.counts, operations.counts.begun(), blocks, n);
+        (took - self.call_ns - explained) / n
+    }
+}
+
+/// Probes of the pool.
+struct Pooled {
+    /// Elements of two loops, and the probes of both; what is alike in them is fork and join.
+    sizes: [usize; 2],
+    loops: [usize; 2],
+    /// The first one on one thread.
+    alone: usize,
+    /// The first one after a pause.
+    idle: Option<usize>,
+    /// A copy in main memory.
+    dram: (f64, usize),
+}
+
+/// After so long without work the pool's threads sleep.
+const PAUSE: Duration = Duration::from_millis(4);
+
+impl Pooled {
+    fn add<'a>(
+        probes: &mut Probes<'a>,
+        pool: &'a Threads,
+        grind: &'a Kernel,
+        copy: &'a Kernel,
+        arrays: &'a Arrays,
+        thorough: bool,
+    ) -> Self {
+        let room = arrays.source.len();
+        let sizes = [4, 12].map(|pieces| (pieces * PIECE * pool.count()).min(room / 12 * pieces));
+        let repeats = if thorough { 6 } else { 3 };
+        let all = |n| move || one(grind, arrays, n, Some(pool));
+        let idle = thorough.then(|| {
+            probes.timed(5, move || {
+                std::thread::sleep(PAUSE);
+                let start = Instant::now();
+                one(grind, arrays, sizes[0], Some(pool))?;
+                Ok(nanoseconds(start))
+            })
+        });
+        // The threads are awake from here on.
+        let loops = [probes.add(repeats, all(sizes[0])), probes.add(repeats, all(sizes[1]))];
+        let dram = probes.add(if thorough { 3 } else { 2 }, move || one(copy, arrays, room, Some(pool)));
+        let alone = probes.add(repeats, move || one(grind, arrays, sizes[0], None));
+        Self { sizes, loops, alone, idle, dram: (8.0 * room as f64, dram) }
+    }
+
+    fn read(&self, probes: &Probes<'_>, cpu: &mut CpuFacts, assumed: &CpuFacts) {
+        let (small, large) = (probes.best(self.loops[0]), probes.best(self.loops[1]));
+        let alone = probes.best(self.alone) - cpu.call_ns;
+        let slope = ((large - small) / (self.sizes[1] - self.sizes[0]) as f64).max(1e-6);
+        cpu.speed_up = (alone / self.sizes[0] as f64 / slope).clamp(1.0, cpu.threads as f64);
+        cpu.fork_join_ns = (small - cpu.call_ns - alone / cpu.speed_up).clamp(500.0, 1e6);
+        let slower = cpu.fork_join_ns / assumed.fork_join_ns;
+        cpu.fork_join_idle_ns = match self.idle {
+            Some(idle) => cpu.fork_join_ns + (probes.best(idle) - small).clamp(0.0, 1e7),
+            None => assumed.fork_join_idle_ns * slower,
+        };
+        let (bytes, at) = self.dram;
+        let faster = bytes / probes.best(at) / assumed.bandwidth_of_all(bytes);
+        cpu.bandwidth_all = cpu.bandwidth_all.map(|rate| rate * faster);
+    }
+}
+
+/// Probes that only a thorough measurement has time for.
+struct Careful {
+    /// Native copies of the smaller working sets on one thread, and one of nothing.
+    caches: [usize; 3],
+    native: usize,
+    /// A copy in the last cache on all threads: bytes and probe.
+    cache_all: Option<(f64, usize)>,
+    peak: usize,
+    atomics: usize,
+}
+
+impl Careful {
+    fn add<'a>(probes: &mut Probes<'a>, pool: &'a Threads, arrays: &'a Arrays) -> Result<Self> {
+        let copy = Kernel::scalar("copy", |x: f32| x);
+        let caches = std::array::from_fn(|at| {
+            let copy = copy.clone();
+            probes.add([30, 20, 8][at], move || one(&copy, arrays, WORKING_SETS[at] / 8, None))
+        });
+        let empty = copy.clone();
+        let native = probes.add(30, move || one(&empty, arrays, 1, None));
+        let cache_all = (pool.count() > 1).then(|| {
+            let (bytes, run) = passes(pool, copy, arrays, WORKING_SETS[2]);
+            (bytes, probes.add(4, run))
+        });
+        let peak = peak();
+        let peak = probes.add(20, move || one(&peak, arrays, ELEMENTS, None));
+        let atomics = Kernel::shader(ATOMICS)?;
+        let atomics = probes.add(8, move || {
+            let mut results = arrays.results.borrow_mut();
+            let bindings = Bindings::new().bind("sums", &mut results[..]);
+            let mut job = job::check(&atomics, Grid::threads(ELEMENTS as u32), bindings.into_bindings())?;
+            shader::run(&mut job, CpuLevel::detected(), None, &Watch::NEVER, None).map(drop)
+        });
+        Ok(Self { caches, native, cache_all, peak, atomics })
+    }
+
+    fn read(&self, probes: &Probes<'_>, cpu: &mut CpuFacts) {
+        let call = probes.best(self.native);
+        let net = |at: usize| (probes.best(at) - call).max(0.1 * probes.best(at));
+        for (at, &probe) in self.caches.iter().enumerate() {
+            cpu.bandwidth[at] = WORKING_SETS[at] as f64 / net(probe);
+        }
+        if let Some((bytes, at)) = self.cache_all {
+            cpu.bandwidth_all[2] = bytes / probes.best(at);
+        }
+        cpu.flops_per_ns = CHAIN_FLOPS * ELEMENTS as f64 / net(self.peak);
+        // Two of them, and each invocation's index.
+        let atomic = (probes.best(self.atomics) - cpu.call_ns) / (2 * ELEMENTS) as f64;
+        cpu.lane.atomic = atomic.max(cpu.lane.simple);
+    }
+}
+
+/// Goes through a working set again and again on all threads, in pieces; the bytes of one run, and the run.
+fn passes<'a>(
+    pool: &'a Threads,
+    copy: Kernel,
+    arrays: &'a Arrays,
+    bytes: usize,
+) -> (f64, impl FnMut() -> Result<()> + 'a) {
+    /// A piece takes microseconds, and a run long enough for the threads to come.
+    const PIECE_BYTES: usize = 256 << 10;
+    const PASSES: usize = 16;
+    let pieces = bytes / PIECE_BYTES;
+    let run = move || {
+        let mut sink = arrays.sink.borrow_mut();
+        let sinks = sink[..bytes / 8].chunks_mut(PIECE_BYTES / 8);
+        let sources = arrays.source[..bytes / 8].chunks(PIECE_BYTES / 8);
+        let pairs: Vec<_> = sources.zip(sinks).map(Mutex::new).collect();
+        let body = |range: std::ops::Range<u64>| {
+            for at in range {
+                let mut pair = pairs[at as usize % pieces].lock().unwrap_or_else(PoisonError::into_inner);
+                let (source, sink) = &mut *pair;
+                let part =
+                    launch::check(copy.signature(), (&**source).into_args(), (&mut **sink).into_outputs())?;
+                copy.run(part)?;
+            }
+            Ok(())
+        };
+        // In ascending order, so neighbours in time are different pieces.
+        pool.for_pieces((pieces * PASSES) as u64, 1, &body).map(drop)
+    };
+    ((bytes * PASSES) as f64, run)
+}
