@@ -5,7 +5,9 @@
 
 use fearless_simd::{Simd, mask32x16, prelude::*, u32x16};
 
-use super::{Body, CHEAP, Instr, Kernel, Lane, P, Special, Target, U, effects, map1, stream, update};
+use super::{
+    Body, CHEAP, Instr, Kernel, Lane, P, Special, Target, U, effects, indexed, map1, stream, update,
+};
 use crate::spmd::block::frame::{CHUNK_BYTES, Context};
 use crate::spmd::block::places::{IDS, Id as Place, InRow, Table};
 use crate::spmd::ir::{LANES, SUBGROUP};
@@ -36,18 +38,18 @@ pub(super) fn special<T: Target>(special: Special) -> Kernel {
         Special::LoadAim => T::entry::<LoadAim>(),
         Special::LoadRow => T::entry::<LoadRow>(),
         Special::LoadStrided => T::entry::<LoadStrided>(),
-        Special::Gather => T::entry::<Gather>(),
+        Special::Gather => T::entry::<indexed::Gather>(),
         Special::LoadSame => T::entry::<LoadSame>(),
         Special::LoadChunk => T::entry::<LoadChunk>(),
         Special::StoreAim => T::entry::<StoreAim>(),
         Special::Stream => T::entry::<Stream>(),
         Special::StoreRow => T::entry::<StoreRow>(),
         Special::StoreStrided => T::entry::<StoreStrided>(),
-        Special::Scatter => T::entry::<Scatter>(),
+        Special::Scatter => T::entry::<indexed::Scatter>(),
         Special::StoreChunk => T::entry::<StoreChunk>(),
-        Special::LoadArray => T::entry::<LoadArray>(),
-        Special::StoreArray => T::entry::<StoreArray>(),
-        Special::ZeroArray => T::entry::<ZeroArray>(),
+        Special::LoadArray => T::entry::<indexed::LoadArray>(),
+        Special::StoreArray => T::entry::<indexed::StoreArray>(),
+        Special::ZeroArray => T::entry::<indexed::ZeroArray>(),
         Special::ZeroShared => T::entry::<ZeroShared>(),
         Special::SelectBits => T::entry::<super::ops::SelectBits>(),
         Special::AtomicLoadOne => T::entry::<effects::AtomicLoadOne>(),
@@ -84,14 +86,14 @@ pub(super) type Row = [u32; LANES];
 impl Words {
     /// The word at `index`, or 0 outside.
     #[inline(always)]
-    unsafe fn get(self, index: u32) -> u32 {
+    pub(super) unsafe fn get(self, index: u32) -> u32 {
         // SAFETY: the second fact, after the check.
         if (index as usize) < self.len { unsafe { self.words.add(index as usize).read() } } else { 0 }
     }
 
     /// Writes the word at `index`, nothing outside.
     #[inline(always)]
-    unsafe fn set(self, index: u32, value: u32) {
+    pub(super) unsafe fn set(self, index: u32, value: u32) {
         if (index as usize) < self.len {
             // SAFETY: the second fact, after the check.
             unsafe { self.words.add(index as usize).write(value) }
@@ -100,7 +102,7 @@ impl Words {
 
     /// Whether `first, first + stride, …`, that many, are all inside without wrapping.
     #[inline(always)]
-    fn holds(self, first: u32, stride: u32, count: u32) -> bool {
+    pub(super) fn holds(self, first: u32, stride: u32, count: u32) -> bool {
         let last = u64::from(first) + u64::from(stride) * (u64::from(count) - 1);
         last < self.len as u64 && last <= u64::from(u32::MAX)
     }
@@ -133,7 +135,7 @@ pub(super) fn bits_at(context: &Context, at: usize) -> u16 {
 }
 
 #[inline(always)]
-fn lane_numbers<S: Simd>(simd: S) -> u32x16<S> {
+pub(super) fn lane_numbers<S: Simd>(simd: S) -> u32x16<S> {
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].simd_into(simd)
 }
 
@@ -229,7 +231,7 @@ body!(InSubgroups: |simd, context, instr, list| {
 
 // In a row, a lane's place follows from its x.
 
-/// `f(global_invocation_id.x, @workgroup_size.x, local_invocation_index of the row's first)`.
+/// `f(x / width, x % width, local_invocation_index of the row's first)`, for `global_invocation_id.x` and `@workgroup_size.x`.
 ///
 /// # Safety
 /// As [`Kernel`].
@@ -239,38 +241,50 @@ unsafe fn in_row<S: Simd>(
     context: &Context,
     instr: &Instr,
     list: &[u16],
-    f: impl Fn(u32, u32, u32) -> u32,
+    f: impl Fn(u32x16<S>, u32x16<S>, u32x16<S>) -> u32x16<S>,
 ) {
     let (first, width) = (context.ids[Place::Origin(0).index()], context.size[0]);
-    let index = context.ids[Place::Local(0).index()];
-    // SAFETY: the caller's.
+    let index = u32x16::splat(simd, context.ids[Place::Local(0).index()]);
+    let (widths, one) = (u32x16::splat(simd, width), u32x16::splat(simd, 1));
+    // SAFETY: the facts.
     unsafe {
-        // Lanes that are switched off may be past the last x.
-        number(
-            simd,
-            context,
-            instr,
-            list,
-            #[inline(always)]
-            |lane| f(first.wrapping_add(lane), width, index),
-        );
+        let dst = instr.dst(context);
+        for &at in list {
+            // One division for a chunk. The first lane of one in a list is not past the last x, so this does not wrap.
+            let x = first + u32::from(at) / 4;
+            let mut quotient = u32x16::splat(simd, x / width);
+            let mut rest = u32x16::splat(simd, x % width) + lane_numbers(simd);
+            loop {
+                let beyond = rest.simd_ge(widths);
+                if !beyond.any_true() {
+                    break;
+                }
+                rest = beyond.select(rest - widths, rest);
+                quotient = beyond.select(quotient + one, quotient);
+            }
+            U::store(f(quotient, rest, index), dst, usize::from(at));
+        }
     }
 }
 
+/// Subgroups are a power of two.
+const SUBGROUP_BITS: u32 = SUBGROUP.trailing_zeros();
+
 body!(RowLocalId: |simd, context, instr, list| {
-    in_row(simd, context, instr, list, #[inline(always)] |x, width, _| x % width);
+    in_row(simd, context, instr, list, #[inline(always)] |_, x, _| x);
 });
 body!(RowLocalIndex: |simd, context, instr, list| {
-    in_row(simd, context, instr, list, #[inline(always)] |x, width, index| x % width + index);
+    in_row(simd, context, instr, list, #[inline(always)] |_, x, index| x + index);
 });
 body!(RowWorkgroupId: |simd, context, instr, list| {
-    in_row(simd, context, instr, list, #[inline(always)] |x, width, _| x / width);
+    in_row(simd, context, instr, list, #[inline(always)] |group, _, _| group);
 });
 body!(RowSubgroup: |simd, context, instr, list| {
-    in_row(simd, context, instr, list, #[inline(always)] |x, width, index| (x % width + index) / SUBGROUP as u32);
+    in_row(simd, context, instr, list, #[inline(always)] |_, x, index| (x + index) >> SUBGROUP_BITS);
 });
 body!(RowInSubgroup: |simd, context, instr, list| {
-    in_row(simd, context, instr, list, #[inline(always)] |x, width, index| (x % width + index) % SUBGROUP as u32);
+    let mask = u32x16::splat(simd, SUBGROUP as u32 - 1);
+    in_row(simd, context, instr, list, #[inline(always)] |_, x, index| (x + index) & mask);
 });
 body!(Spread: |simd, context, instr, list| {
     let dst = instr.dst(context);
@@ -306,20 +320,6 @@ body!(LoadStrided: |simd, context, instr, list| {
         3 => load_strided(simd, context, instr, list, 3),
         4 => load_strided(simd, context, instr, list, 4),
         stride => load_strided(simd, context, instr, list, stride),
-    }
-});
-body!(Gather: |simd, context, instr, list| {
-    let buffer = instr.buffer(context);
-    let (index, varies) = instr.arg(context, 0);
-    let dst = instr.dst(context);
-    for &at in list {
-        let at = usize::from(at);
-        let index: Row = U::load(simd, index, at & varies).into();
-        let mut row = [0; LANES];
-        for lane in 0..LANES {
-            row[lane] = buffer.get(index[lane]);
-        }
-        U::store(row.simd_into(simd), dst, at);
     }
 });
 body!(LoadSame: |simd, context, instr, list| {
@@ -385,17 +385,6 @@ body!(StoreStrided: |simd, context, instr, list| match instr.imm[1] {
     3 => store_strided(simd, context, instr, list, 3),
     4 => store_strided(simd, context, instr, list, 4),
     stride => store_strided(simd, context, instr, list, stride),
-});
-body!(Scatter: |simd, context, instr, list| {
-    let buffer = instr.buffer(context);
-    let (index, index_varies) = instr.arg(context, 0);
-    let (value, value_varies) = instr.arg(context, 1);
-    for &at in list {
-        let at = usize::from(at);
-        let index: Row = U::load(simd, index, at & index_varies).into();
-        let value: Row = U::load(simd, value, at & value_varies).into();
-        for_lanes(bits_at(context, at), #[inline(always)] |lane| buffer.set(index[lane], value[lane]));
-    }
 });
 body!(StoreChunk: |simd, context, instr, list| {
     let buffer = instr.buffer(context);
@@ -498,50 +487,6 @@ unsafe fn store_strided<S: Simd>(simd: S, context: &Context, instr: &Instr, list
     }
 }
 
-// A per-invocation array holds element e of chunk c at chunk `e * pitch + c`.
-
-body!(LoadArray: |simd, context, instr, list| {
-    let (array, _) = instr.arg(context, 0);
-    let (index, varies) = instr.arg(context, 1);
-    let dst = instr.dst(context);
-    let (words, pitch) = (instr.imm[0], context.pitch as usize * CHUNK_BYTES);
-    for &at in list {
-        let at = usize::from(at);
-        let index: Row = U::load(simd, index, at & varies).into();
-        let mut row = [0; LANES];
-        for lane in 0..LANES {
-            if index[lane] < words {
-                row[lane] = array.add(index[lane] as usize * pitch + at).cast::<u32>().add(lane).read();
-            }
-        }
-        U::store(row.simd_into(simd), dst, at);
-    }
-});
-body!(StoreArray: |simd, context, instr, list| {
-    let array = instr.dst(context);
-    let (index, index_varies) = instr.arg(context, 0);
-    let (value, value_varies) = instr.arg(context, 1);
-    let (words, pitch) = (instr.imm[0], context.pitch as usize * CHUNK_BYTES);
-    for &at in list {
-        let at = usize::from(at);
-        let index: Row = U::load(simd, index, at & index_varies).into();
-        let value: Row = U::load(simd, value, at & value_varies).into();
-        for_lanes(bits_at(context, at), #[inline(always)] |lane| {
-            if index[lane] < words {
-                array.add(index[lane] as usize * pitch + at).cast::<u32>().add(lane).write(value[lane]);
-            }
-        });
-    }
-});
-body!(ZeroArray: |simd, context, instr, list| {
-    let array = instr.dst(context);
-    for word in 0..instr.imm[0] as usize {
-        for &at in list {
-            let element = array.add(word * context.pitch as usize * CHUNK_BYTES);
-            U::store(u32x16::splat(simd, 0), element, at as usize);
-        }
-    }
-});
 body!(ZeroShared: |_simd, context, instr, _list| {
     let buffer = instr.buffer(context);
     // An array of the workgroup: this thread's own.

@@ -16,6 +16,7 @@
 mod memory;
 mod effects;
 mod fused;
+mod indexed;
 mod ops;
 pub(super) mod stream;
 

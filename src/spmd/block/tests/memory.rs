@@ -58,6 +58,97 @@ fn gather_and_scatter() {
     }
 }
 
+/// Checks `if active[i] { out[g[i]] = in[g[i]] ^ i }` with buffers of these lengths.
+fn check_indices(g: &[u32], active: &[u32], lengths: impl IntoIterator<Item = usize>) {
+    let mut p = program(&["g", "active", "a", "Out"]);
+    let mut body = vec![];
+    let i = id(&mut p, &mut body);
+    let zero = int(&mut p, &mut body, 0);
+    let active_words = load(&mut p, &mut body, Ty::U32, buffer(1), i);
+    let some = binary(&mut p, &mut body, Ty::Bool, Binary::NeI, active_words, zero);
+    let index = load(&mut p, &mut body, Ty::U32, buffer(0), i);
+    let mut then = vec![];
+    let x = load(&mut p, &mut then, Ty::U32, buffer(2), index);
+    let value = binary(&mut p, &mut then, Ty::U32, Binary::XorI, x, i);
+    store(&mut then, buffer(3), index, value);
+    body.push(Stmt::If { cond: some, then, otherwise: vec![] });
+    p.body = body;
+    for length in lengths {
+        check(&p, &[g, active, &words(length as u32)], length, g.len() as u32);
+    }
+}
+
+/// Where the words of a chunk lie, by lane.
+const PATTERNS: [fn(u32) -> u32; 9] = [
+    |lane| lane,
+    |lane| lane ^ 15,
+    |lane| 2 * lane,
+    |lane| lane / 8 * 16 + lane % 8,
+    |lane| lane * 7 % 16,
+    |_| 5,
+    // Several lanes to a word.
+    |lane| lane * lane % 11 + 20,
+    // As far apart as a window is wide, and one further.
+    |lane| if lane == 3 { 31 } else { lane / 2 },
+    |lane| if lane == 3 { 32 } else { lane / 2 },
+];
+
+/// Indices that lie close together: up to the last word and beyond it, all lanes and some, alike from chunk to chunk or not.
+#[test]
+fn indices_close_together() {
+    // Chunks 32 words apart, in runs of three that are alike.
+    let chunks = |shift: usize| {
+        move |i: u32| {
+            let (chunk, lane) = (i / 16, i % 16);
+            32 * chunk + PATTERNS[(chunk as usize / 3 + shift) % PATTERNS.len()](lane)
+        }
+    };
+    for shift in 0..PATTERNS.len() {
+        for n in [16, 45, 300] {
+            let g: Vec<u32> = (0..n).map(chunks(shift)).collect();
+            let last = g.iter().max().map_or(0, |last| *last as usize);
+            for kept in [u32::MAX, 0b1101, 1 << 7] {
+                let active: Vec<u32> = (0..n).map(|i| kept >> (i % 16) & 1).collect();
+                // Who is not active aims anywhere.
+                let wild =
+                    |i: usize| if active[i] == 0 { (i as u32).wrapping_mul(0x9e37_79b9) } else { g[i] };
+                let g: Vec<u32> = (0..g.len()).map(wild).collect();
+                check_indices(&g, &active, [last + 1, last, last.saturating_sub(5), last + 40]);
+            }
+        }
+    }
+}
+
+/// One lane elsewhere than its chunk, in each place: outside, far off, and where a signed or a wrapping comparison sees it inside.
+#[test]
+fn one_index_elsewhere() {
+    let n = 80_u32;
+    let active = vec![1; n as usize];
+    for pattern in PATTERNS {
+        for odd in 16..64 {
+            let elsewhere =
+                [u32::MAX, 0x8000_0000, 0x7fff_ffff, 200, 199, 0, u32::MAX - odd][odd as usize % 7];
+            let g: Vec<u32> =
+                (0..n).map(|i| if i == odd { elsewhere } else { 32 * (i / 16) + pattern(i % 16) }).collect();
+            check_indices(&g, &active, [200]);
+        }
+    }
+}
+
+/// Rows and windows that begin near the last number that an index can be, some of them going on at zero.
+#[test]
+fn indices_wrap() {
+    for pattern in PATTERNS {
+        for back in [1, 4, 15, 16, 17, 31, 32, 40] {
+            let g: Vec<u32> = (0..64).map(|i| pattern(i % 16).wrapping_sub(back)).collect();
+            for kept in [u32::MAX, 0xff00] {
+                let active: Vec<u32> = (0..64).map(|i| kept >> (i % 16) & 1).collect();
+                check_indices(&g, &active, [0, 1, 15, 40]);
+            }
+        }
+    }
+}
+
 /// A uniform index: one word, which the last active invocation writes.
 #[test]
 fn one_word_for_all() {
