@@ -3,6 +3,7 @@
 //! [`Results`] is what a measurement gives: a value that is plain data, JSON of a documented and versioned schema, and what tables and
 //! pages are made from.
 
+pub mod page;
 mod results;
 
 pub use results::{

@@ -1,0 +1,249 @@
+//! The roofline: what a loop computes for each byte against what it computes in a second, below the roofs that the machine was measured
+//! to have. Also the share of a roof that a time reaches.
+//!
+//! Source: S. Williams, A. Waterman, D. Patterson, "Roofline: an insightful visual performance model" (2009).
+
+use std::fmt::Write as _;
+
+use super::chart::{self, Log, Rect, positive};
+use super::marks::marker;
+use super::verdict::{median, ran};
+use super::words::{Text, count, digits, percent, plain, short};
+use crate::backend::Backend;
+use crate::bench::{Loop, Machine, Results, Roof, Size};
+
+const WIDTH: f64 = 760.0;
+const HEIGHT: f64 = 440.0;
+const LEFT: f64 = 64.0;
+const RIGHT: f64 = 744.0;
+const TOP: f64 = 34.0;
+const BOTTOM: f64 = 392.0;
+
+/// The part of what the machine could do that a call of `ns` nanoseconds did: of the memory roof or of the arithmetic roof, whichever
+/// is lower at this size.
+pub(super) fn share(machine: &Machine, backend: Backend, size: &Size, ns: f64) -> Option<f64> {
+    let roof = machine.roofs.iter().find(|roof| roof.backend == backend)?;
+    let memory = bandwidth(roof, size.bytes).map_or(0.0, |rate| size.bytes / rate);
+    let arithmetic = positive(roof.flops).map_or(0.0, |rate| size.flops / rate);
+    Some(positive(memory.max(arithmetic))? / positive(ns)?)
+}
+
+/// The bandwidth of the smallest measured working set that holds `bytes`; else the largest's.
+fn bandwidth(roof: &Roof, bytes: f64) -> Option<f64> {
+    let holds = roof.bandwidths.iter().find(|bandwidth| bandwidth.bytes >= bytes);
+    positive(holds.or(roof.bandwidths.last())?.rate)
+}
+
+/// A loop on a backend at the size where it computes the most per second.
+struct Best<'a> {
+    of: &'a Loop,
+    backend: Backend,
+    n: usize,
+    /// Operations per byte.
+    intensity: f64,
+    /// Operations per nanosecond.
+    rate: f64,
+}
+
+fn best(of: &Loop, backend: Backend) -> Option<Best<'_>> {
+    let at = |size: &Size| {
+        let intensity = positive(size.flops / size.bytes)?;
+        let rate = positive(size.flops / median(size, backend)?)?;
+        Some(Best { of, backend, n: size.n, intensity, rate })
+    };
+    of.sizes.iter().filter_map(at).max_by(|a, b| a.rate.total_cmp(&b.rate))
+}
+
+pub(super) fn draw(out: &mut String, results: &Results) {
+    // Writing to a String cannot fail, here and below.
+    out.push_str("<section id=roofline><h2>Roofline</h2>");
+    let roofs: Vec<&Roof> = results
+        .machine
+        .roofs
+        .iter()
+        .filter(|roof| {
+            positive(roof.flops).is_some() && roof.bandwidths.iter().any(|b| positive(b.rate).is_some())
+        })
+        .collect();
+    let points: Vec<Vec<Best<'_>>> = results
+        .loops
+        .iter()
+        .map(|of| ran(of).into_iter().filter_map(|backend| best(of, backend)).collect())
+        .filter(|points: &Vec<Best<'_>>| !points.is_empty())
+        .collect();
+    if roofs.is_empty() || points.is_empty() {
+        out.push_str(if roofs.is_empty() {
+            "<p>Not drawn: these results do not say what the machine can do at best.</p></section>"
+        } else {
+            "<p>Not drawn: no loop was measured whose operations are counted.</p></section>"
+        });
+        return;
+    }
+    let _ = write!(
+        out,
+        "<p class=note>Each loop at the size where a backend computes the most per second. A loop on its roof can get no faster: under \
+         the slope memory is the limit, under the flat part arithmetic. Solid: from main memory; dotted: from the nearest cache.{}</p>\
+         <div class=scroll>",
+        if results.loops.iter().any(|of| of.integer) {
+            " Loops marked ° count operations on whole numbers."
+        } else {
+            ""
+        }
+    );
+    let knees = roofs.iter().flat_map(|roof| {
+        let slopes = [roof.bandwidths.first(), roof.bandwidths.last()];
+        slopes.into_iter().flatten().map(|b| roof.flops / b.rate)
+    });
+    let all = || points.iter().flatten();
+    let x = Log::new(all().map(|p| p.intensity).chain(knees), LEFT, RIGHT).map(|x| x.wider(2.5));
+    let y = Log::new(all().map(|p| p.rate).chain(roofs.iter().map(|roof| roof.flops)), BOTTOM, TOP);
+    let (Some(x), Some(y)) = (x, y.map(|y| y.wider(1.8))) else { return };
+    let _ = write!(
+        out,
+        "<svg class=\"chart wide\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=img aria-labelledby=\"t-roof d-roof\">\
+         <title id=t-roof>Roofline</title><desc id=d-roof>Operations per second against operations per byte, with the machine's roofs.</desc>\
+         <clipPath id=plot><rect x={LEFT} y={TOP} width={} height={} /></clipPath>",
+        RIGHT - LEFT,
+        BOTTOM - TOP
+    );
+    axes(out, &x, &y);
+    let mut taken: Vec<Rect> = Vec::new();
+    for roof in roofs {
+        draw_roof(out, roof, &x, &y, &mut taken);
+    }
+    draw_points(out, &points, &x, &y, &mut taken);
+    out.push_str("</svg></div></section>");
+}
+
+fn axes(out: &mut String, x: &Log, y: &Log) {
+    let _ = write!(
+        out,
+        "<text class=axis-title x=0 y=12>GFLOP/s</text><text class=axis-title text-anchor=middle x={:.1} y={:.1}>\
+         arithmetic intensity, operations per byte</text>",
+        (LEFT + RIGHT) / 2.0,
+        HEIGHT - 8.0
+    );
+    for value in y.ticks(8) {
+        let at = y.at(value);
+        let _ = write!(
+            out,
+            "<path class=grid d=\"M{LEFT} {at:.1}H{RIGHT}\"/><text class=tick text-anchor=end x={:.1} y={:.1}>{}</text>",
+            LEFT - 7.0,
+            at + 4.0,
+            plain(value)
+        );
+    }
+    for value in x.ticks(9) {
+        let at = x.at(value);
+        let _ = write!(
+            out,
+            "<path class=grid d=\"M{at:.1} {TOP}V{BOTTOM}\"/><text class=tick text-anchor=middle x={at:.1} y={:.1}>{}</text>",
+            BOTTOM + 17.0,
+            plain(value)
+        );
+    }
+}
+
+fn draw_roof(out: &mut String, roof: &Roof, x: &Log, y: &Log, taken: &mut Vec<Rect>) {
+    let rates: Vec<f64> = roof.bandwidths.iter().filter_map(|bandwidth| positive(bandwidth.rate)).collect();
+    let (Some(&nearest), Some(&farthest)) = (rates.first(), rates.last()) else { return };
+    let backend = roof.backend;
+    let _ = write!(out, "<g class=\"roof {backend}\">");
+    let slopes = [(farthest, "line main"), (nearest, "line cache")];
+    for (rate, class) in &slopes[..if nearest == farthest { 1 } else { 2 }] {
+        let knee = roof.flops / rate;
+        // A scale ends at its edges, and a slope does not: both of its ends are computed.
+        let start = (y.low / rate).max(x.low);
+        let _ = write!(
+            out,
+            "<path class=\"{class}\" clip-path=\"url(#plot)\" d=\"{}\"/>",
+            chart::line(
+                [(start, start * rate), (knee, roof.flops), (x.high, roof.flops)]
+                    .map(|(a, b)| Some((x.at(a), y.at(b))))
+            )
+        );
+    }
+    let text = format!("{backend} {} GFLOP/s", digits(roof.flops));
+    let (at, right) = (y.at(roof.flops), RIGHT - 4.0);
+    let _ = write!(out, "<text class=label text-anchor=end x={right:.1} y={:.1}>{text}</text>", at - 5.0);
+    taken.push([right - chart::width(&text, 12.0), at - 18.0, right, at]);
+    // Along the slope, a little above its lower end.
+    let angle = -(y.decade().abs() / x.decade()).atan().to_degrees();
+    let foot = (y.low / farthest).max(x.low) * 1.25;
+    let (fx, fy) = (x.at(foot), y.at(foot * farthest));
+    let text = format!("{} GB/s", digits(farthest));
+    let _ = write!(
+        out,
+        "<text class=label transform=\"translate({fx:.1} {fy:.1}) rotate({angle:.1})\" dy=-5>{text}</text></g>"
+    );
+    let length = chart::width(&text, 12.0);
+    let (dx, dy) = (angle.to_radians().cos() * length, angle.to_radians().sin() * length);
+    taken.push([fx, fy + dy - 8.0, fx + dx, fy]);
+}
+
+fn draw_points(out: &mut String, points: &[Vec<Best<'_>>], x: &Log, y: &Log, taken: &mut Vec<Rect>) {
+    let place = |point: &Best<'_>| (x.at(point.intensity), y.at(point.rate));
+    // All markers first: a label must cover none of them.
+    taken.extend(points.iter().flatten().map(|point| {
+        let (x, y) = place(point);
+        [x - 6.0, y - 6.0, x + 6.0, y + 6.0]
+    }));
+    for of in points {
+        out.push_str("<g class=loop>");
+        let _ = write!(
+            out,
+            "<path class=joint d=\"{}\"/>",
+            chart::line(of.iter().map(|point| Some(place(point))))
+        );
+        for point in of {
+            let (px, py) = place(point);
+            let _ = write!(
+                out,
+                "<g class=\"hit {}\"><path class=fill d=\"{}\"/><title>{}</title></g>",
+                point.backend,
+                marker(point.backend, px, py, 4.5),
+                Text(&format!(
+                    "{} on {}\nat {} elements: {} GFLOP/s, {} operations per byte",
+                    short(&point.of.name, 60),
+                    point.backend,
+                    count(point.n),
+                    digits(point.rate),
+                    digits(point.intensity),
+                ))
+            );
+        }
+        label(out, of, place, taken);
+        out.push_str("</g>");
+    }
+}
+
+/// One name for all points of a loop, at its highest.
+fn label(out: &mut String, of: &[Best<'_>], place: impl Fn(&Best<'_>) -> (f64, f64), taken: &mut Vec<Rect>) {
+    let Some(top) = of.iter().max_by(|a, b| a.rate.total_cmp(&b.rate)) else { return };
+    let name = short(&top.of.name, 28) + if top.of.integer { "°" } else { "" };
+    let (w, h) = (chart::width(&name, 12.0), 13.0);
+    let around = |(x, y): (f64, f64)| {
+        [
+            [x + 8.0, y - h / 2.0, x + 8.0 + w, y + h / 2.0],
+            [x - 8.0 - w, y - h / 2.0, x - 8.0, y + h / 2.0],
+            [x - w / 2.0, y - 8.0 - h, x + w / 2.0, y - 8.0],
+            [x - w / 2.0, y + 8.0, x + w / 2.0, y + 8.0 + h],
+        ]
+    };
+    let candidates: Vec<Rect> = of.iter().rev().flat_map(|point| around(place(point))).collect();
+    let Some(best) = chart::place(&candidates, taken, [LEFT, TOP, RIGHT, BOTTOM]) else { return };
+    let rect = candidates[best];
+    taken.push(rect);
+    let _ = write!(
+        out,
+        "<text class=\"label ink\" text-anchor=middle x={:.1} y={:.1}>{}</text>",
+        (rect[0] + rect[2]) / 2.0,
+        rect[3] - 3.0,
+        Text(&name)
+    );
+}
+
+/// What a table says of it: `31 %`.
+pub(super) fn share_text(machine: &Machine, backend: Backend, size: &Size, ns: f64) -> String {
+    share(machine, backend, size, ns).map_or_else(|| "–".to_owned(), percent)
+}
