@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use super::chart::{self, Log, positive};
 use super::marks::marker;
+use super::overview;
 use super::verdict::{self, median, ran, timing};
 use super::words::{Text, about, count, percent, rate, short, signed, tick, time, time_tick};
-use super::{overview, roofline};
 use crate::backend::Backend;
 use crate::bench::{Loop, Results, Size};
 
@@ -50,10 +50,10 @@ pub(super) fn draw(out: &mut String, results: &Results, of: &Loop, id: usize) {
     strips(out, of, &x);
     let mut labels = Vec::new();
     for backend in ran(of) {
-        labels.extend(line(out, of, backend, &x, &y));
+        labels.extend(line(of, backend, &x, &y));
     }
     write_labels(out, &mut labels);
-    hovers(out, results, of, &x);
+    hovers(out, of, &x);
     out.push_str("</svg>");
 }
 
@@ -90,21 +90,21 @@ fn axes(out: &mut String, of: &Loop, x: &Log, y: &Log) {
 }
 
 fn crossovers(out: &mut String, of: &Loop, x: &Log) {
-    let mut free = f64::NEG_INFINITY;
-    for crossover in &of.crossovers {
+    let mut free = f64::INFINITY;
+    // The last one first: if there is no place for all, it is the one that the headline names.
+    for crossover in of.crossovers.iter().rev() {
         let Some(n) = positive(crossover.n) else { continue };
         let at = x.at(n);
         let _ = write!(out, "<path class=crossover d=\"M{at:.1} {TOP}V{:.1}\"/>", FASTEST.0 + FASTEST.1);
         let label = about(n);
         let half = chart::width(&label, 12.0) / 2.0;
-        // Leads that change often say nothing by their numbers.
-        if at - half > free {
+        if at + half < free {
             let _ = write!(
                 out,
                 "<text class=cross text-anchor=middle x={at:.1} y={:.1}>{label}</text>",
                 TOP - 6.0
             );
-            free = at + half + 6.0;
+            free = at - half - 6.0;
         }
     }
 }
@@ -159,7 +159,7 @@ struct Label {
 }
 
 /// The line of one backend, thick with full markers where it is the fastest.
-fn line(out: &mut String, of: &Loop, backend: Backend, x: &Log, y: &Log) -> Option<Label> {
+fn line(of: &Loop, backend: Backend, x: &Log, y: &Log) -> Option<Label> {
     let place = |size: &Size| {
         let per = positive(median(size, backend)? / size.n as f64)?;
         Some((x.at(size.n as f64), y.at(per)))
@@ -218,7 +218,7 @@ fn write_labels(out: &mut String, labels: &mut [Label]) {
 }
 
 /// A column for each size that tells its numbers to a pointer: without a script by the browser's own means.
-fn hovers(out: &mut String, results: &Results, of: &Loop, x: &Log) {
+fn hovers(out: &mut String, of: &Loop, x: &Log) {
     let edges = overview::edges(of);
     for (size, edge) in of.sizes.iter().zip(edges.windows(2)) {
         let (left, right, middle) = (x.at(edge[0]), x.at(edge[1]), x.at(size.n.max(1) as f64));
@@ -227,12 +227,12 @@ fn hovers(out: &mut String, results: &Results, of: &Loop, x: &Log) {
             "<g class=hit><rect x={left:.1} y={TOP} width={:.1} height={:.1} /><path d=\"M{middle:.1} {TOP}V{BOTTOM}\"/><title>{}</title></g>",
             (right - left).max(0.5),
             CHOSEN.0 + CHOSEN.1 - TOP,
-            Text(&numbers(results, of, size))
+            Text(&numbers(of, size))
         );
     }
 }
 
-fn numbers(results: &Results, of: &Loop, size: &Size) -> String {
+fn numbers(of: &Loop, size: &Size) -> String {
     let mut text = format!("{} {}", count(size.n), verdict::elements(of));
     if let Some(label) = &size.label {
         let _ = write!(text, " ({})", short(label, 40));
@@ -241,16 +241,14 @@ fn numbers(results: &Results, of: &Loop, size: &Size) -> String {
         let median = point.time.median;
         let _ = write!(
             text,
-            "\n{}: {} per {}, {} per call ± {}",
+            "\n{}: {} per {} ± {}, {} a call, {} GB/s",
             point.backend,
             time(median / size.n as f64),
             verdict::element(of),
+            percent(point.time.precision()),
             time(median),
-            percent(point.time.precision())
+            rate(size.bytes / median)
         );
-        if let Some(share) = roofline::share(&results.machine, point.backend, size, median) {
-            let _ = write!(text, ", {} GB/s, {} of the roof", rate(size.bytes / median), percent(share));
-        }
     }
     for absent in &size.absent {
         let _ = write!(text, "\n{}: {}", absent.backend, short(&absent.reason, 120));

@@ -169,6 +169,15 @@ fn histogram(out: &mut String, regrets: &[f64], floors: &[f64]) {
             );
         }
     }
+    let beyond = regrets.iter().filter(|regret| **regret >= edge(bins.last + 1)).count();
+    if beyond > 0 {
+        let most = regrets.iter().copied().fold(0.0, f64::max);
+        let _ = write!(
+            out,
+            "<text class=tick text-anchor=end x={RIGHT} y=12>{beyond} beyond, up to {}</text>",
+            percent(most)
+        );
+    }
     let zero = x.at(0.0);
     let _ = write!(
         out,

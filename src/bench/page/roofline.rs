@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::chart::{self, Log, Rect, positive};
-use super::marks::marker;
+use super::marks::{icon, marker};
 use super::verdict::{median, ran};
 use super::words::{Text, count, digits, percent, plain, short};
 use crate::backend::Backend;
@@ -38,18 +38,18 @@ fn bandwidth(roof: &Roof, bytes: f64) -> Option<f64> {
 struct Best<'a> {
     of: &'a Loop,
     backend: Backend,
-    n: usize,
+    size: &'a Size,
     /// Operations per byte.
     intensity: f64,
     /// Operations per nanosecond.
     rate: f64,
 }
 
-fn best(of: &Loop, backend: Backend) -> Option<Best<'_>> {
-    let at = |size: &Size| {
+fn best<'a>(of: &'a Loop, backend: Backend) -> Option<Best<'a>> {
+    let at = |size: &'a Size| {
         let intensity = positive(size.flops / size.bytes)?;
         let rate = positive(size.flops / median(size, backend)?)?;
-        Some(Best { of, backend, n: size.n, intensity, rate })
+        Some(Best { of, backend, size, intensity, rate })
     };
     of.sizes.iter().filter_map(at).max_by(|a, b| a.rate.total_cmp(&b.rate))
 }
@@ -83,7 +83,7 @@ pub(super) fn draw(out: &mut String, results: &Results) {
         out,
         "<p class=note>Each loop at the size where a backend computes the most per second. A loop on its roof can get no faster: under \
          the slope memory is the limit, under the flat part arithmetic. Solid: from main memory; dotted: from the nearest cache.{}</p>\
-         <div class=scroll>",
+         <div class=roofs><div class=scroll>",
         if results.loops.iter().any(|of| of.integer) {
             " Loops marked ° count operations on whole numbers."
         } else {
@@ -107,12 +107,40 @@ pub(super) fn draw(out: &mut String, results: &Results) {
         BOTTOM - TOP
     );
     axes(out, &x, &y);
-    let mut taken: Vec<Rect> = Vec::new();
+    // All markers first: a label must cover none of them.
+    let place = |point: &Best<'_>| (x.at(point.intensity), y.at(point.rate));
+    let around = |point| {
+        let (x, y) = place(point);
+        [x - 6.0, y - 6.0, x + 6.0, y + 6.0]
+    };
+    let mut taken: Vec<Rect> = all().map(around).collect();
     for roof in roofs {
         draw_roof(out, roof, &x, &y, &mut taken);
     }
-    draw_points(out, &points, &x, &y, &mut taken);
-    out.push_str("</svg></div></section>");
+    draw_points(out, &points, place, &mut taken);
+    out.push_str("</svg></div>");
+    shares(out, results, &points);
+    out.push_str("</div></section>");
+}
+
+/// How near each loop comes to the roof of the backend that computes the most.
+fn shares(out: &mut String, results: &Results, points: &[Vec<Best<'_>>]) {
+    out.push_str(
+        "<table><thead><tr><th scope=col>loop<th scope=col>best on<th scope=col>GFLOP/s<th scope=col>of the roof</thead><tbody>",
+    );
+    for top in points.iter().filter_map(|of| of.iter().max_by(|a, b| a.rate.total_cmp(&b.rate))) {
+        let _ = write!(
+            out,
+            "<tr><th scope=row>{}{}<td>{}{}<td>{}<td>{}",
+            Text(&short(&top.of.name, 28)),
+            if top.of.integer { "°" } else { "" },
+            icon(top.backend),
+            top.backend,
+            digits(top.rate),
+            share_text(&results.machine, top.backend, top.size, top.size.flops / top.rate),
+        );
+    }
+    out.push_str("</tbody></table>");
 }
 
 fn axes(out: &mut String, x: &Log, y: &Log) {
@@ -167,27 +195,36 @@ fn draw_roof(out: &mut String, roof: &Roof, x: &Log, y: &Log, taken: &mut Vec<Re
     let (at, right) = (y.at(roof.flops), RIGHT - 4.0);
     let _ = write!(out, "<text class=label text-anchor=end x={right:.1} y={:.1}>{text}</text>", at - 5.0);
     taken.push([right - chart::width(&text, 12.0), at - 18.0, right, at]);
-    // Along the slope, a little above its lower end.
-    let angle = -(y.decade().abs() / x.decade()).atan().to_degrees();
-    let foot = (y.low / farthest).max(x.low) * 1.25;
-    let (fx, fy) = (x.at(foot), y.at(foot * farthest));
+    // Along the slope, where it covers no marker.
+    let angle = -(y.decade().abs() / x.decade()).atan();
     let text = format!("{} GB/s", digits(farthest));
-    let _ = write!(
-        out,
-        "<text class=label transform=\"translate({fx:.1} {fy:.1}) rotate({angle:.1})\" dy=-5>{text}</text></g>"
-    );
     let length = chart::width(&text, 12.0);
-    let (dx, dy) = (angle.to_radians().cos() * length, angle.to_radians().sin() * length);
-    taken.push([fx, fy + dy - 8.0, fx + dx, fy]);
+    let (dx, dy) = (angle.cos() * length, angle.sin() * length);
+    let foot = (y.low / farthest).max(x.low);
+    let feet: Vec<(f64, f64)> = (1..12)
+        .map(|step| foot * 1.25_f64.powi(step))
+        .map(|foot| (x.at(foot), y.at(foot * farthest)))
+        .filter(|(fx, fy)| fx + dx < x.at(roof.flops / farthest) && *fy < BOTTOM)
+        .collect();
+    let around: Vec<Rect> = feet.iter().map(|&(fx, fy)| [fx - 4.0, fy + dy - 14.0, fx + dx, fy]).collect();
+    if let Some(best) = chart::place(&around, taken, [LEFT, TOP, RIGHT, BOTTOM]) {
+        let (fx, fy) = feet[best];
+        let _ = write!(
+            out,
+            "<text class=label transform=\"translate({fx:.1} {fy:.1}) rotate({:.1})\" dy=-5>{text}</text>",
+            angle.to_degrees()
+        );
+        taken.push(around[best]);
+    }
+    out.push_str("</g>");
 }
 
-fn draw_points(out: &mut String, points: &[Vec<Best<'_>>], x: &Log, y: &Log, taken: &mut Vec<Rect>) {
-    let place = |point: &Best<'_>| (x.at(point.intensity), y.at(point.rate));
-    // All markers first: a label must cover none of them.
-    taken.extend(points.iter().flatten().map(|point| {
-        let (x, y) = place(point);
-        [x - 6.0, y - 6.0, x + 6.0, y + 6.0]
-    }));
+fn draw_points(
+    out: &mut String,
+    points: &[Vec<Best<'_>>],
+    place: impl Fn(&Best<'_>) -> (f64, f64),
+    taken: &mut Vec<Rect>,
+) {
     for of in points {
         out.push_str("<g class=loop>");
         let _ = write!(
@@ -206,14 +243,17 @@ fn draw_points(out: &mut String, points: &[Vec<Best<'_>>], x: &Log, y: &Log, tak
                     "{} on {}\nat {} elements: {} GFLOP/s, {} operations per byte",
                     short(&point.of.name, 60),
                     point.backend,
-                    count(point.n),
+                    count(point.size.n),
                     digits(point.rate),
                     digits(point.intensity),
                 ))
             );
         }
-        label(out, of, place, taken);
         out.push_str("</g>");
+    }
+    // The names last: no marker covers one.
+    for of in points {
+        label(out, of, &place, taken);
     }
 }
 
@@ -223,12 +263,13 @@ fn label(out: &mut String, of: &[Best<'_>], place: impl Fn(&Best<'_>) -> (f64, f
     let name = short(&top.of.name, 28) + if top.of.integer { "°" } else { "" };
     let (w, h) = (chart::width(&name, 12.0), 13.0);
     let around = |(x, y): (f64, f64)| {
-        [
-            [x + 8.0, y - h / 2.0, x + 8.0 + w, y + h / 2.0],
-            [x - 8.0 - w, y - h / 2.0, x - 8.0, y + h / 2.0],
-            [x - w / 2.0, y - 8.0 - h, x + w / 2.0, y - 8.0],
-            [x - w / 2.0, y + 8.0, x + w / 2.0, y + 8.0 + h],
-        ]
+        // Beside, above, below, and at the corners: where the rectangle's left upper corner is.
+        let (left, right, middle) = (x - 8.0 - w, x + 8.0, x - w / 2.0);
+        let (above, below, level) = (y - 7.0 - h, y + 7.0, y - h / 2.0);
+        [(right, level), (left, level), (middle, above), (middle, below)]
+            .into_iter()
+            .chain([(right, above), (right, below), (left, above), (left, below)])
+            .map(|(left, top)| [left, top, left + w, top + h])
     };
     let candidates: Vec<Rect> = of.iter().rev().flat_map(|point| around(place(point))).collect();
     let Some(best) = chart::place(&candidates, taken, [LEFT, TOP, RIGHT, BOTTOM]) else { return };

@@ -20,11 +20,11 @@ impl Segment {
         (self.from..self.to).contains(&(size.n as f64))
     }
 
-    /// How many times faster the winner is than the next, over the sizes of the segment: the least and the most.
+    /// How many times faster the winner is than the next, over the sizes of the segment that tell: the least and the most.
     pub(super) fn margins(&self, of: &Loop) -> Option<(f64, f64)> {
         of.sizes
             .iter()
-            .filter(|size| self.holds(size) && size.winner == Some(self.backend))
+            .filter(|size| self.holds(size) && size.winner == Some(self.backend) && !size.tie)
             .filter_map(|size| Some(runner_up(size, self.backend)?.1))
             .fold(None, |range, ratio| {
                 let (low, high) = range.unwrap_or((ratio, ratio));
@@ -91,7 +91,11 @@ pub(super) fn element(of: &Loop) -> String {
 
 /// Several of them.
 pub(super) fn elements(of: &Loop) -> String {
-    element(of) + "s"
+    let one = element(of);
+    match one.strip_suffix('y') {
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{stem}ies"),
+        _ => one + "s",
+    }
 }
 
 /// The largest size that anything ran.
@@ -156,7 +160,9 @@ pub(super) fn others(results: &Results, of: &Loop) -> Vec<String> {
         {
             notes.push(format!("{backend}: did not run ({})", short(reason, 160)));
         } else if let Some(Absent { reason, .. }) = results.absent.iter().find(|a| a.backend == backend) {
-            notes.push(format!("{backend}: not available ({})", short(reason, 90)));
+            // The head of the page has the reason once for all loops.
+            let reason = if results.loops.len() > 1 { "see the top" } else { reason };
+            notes.push(format!("{backend}: not available ({})", short(reason, 160)));
         }
     }
     notes
