@@ -9,7 +9,16 @@ use std::time::Instant;
 /// A launch looks at it between pieces of work and in every round of a loop, so it ends within milliseconds of
 /// [`Cancel::cancel`], whatever the shader does; on a GPU, which nothing stops, up to two seconds later.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<Flag>);
+
+#[derive(Debug, Default)]
+struct Flag {
+    set: AtomicBool,
+    /// From then on it counts as set.
+    deadline: Option<Instant>,
+    /// As soon as one of these is set, so is this.
+    parents: Vec<Cancel>,
+}
 
 impl Cancel {
     /// A flag that is not set.
@@ -17,14 +26,24 @@ impl Cancel {
         Self::default()
     }
 
+    /// A flag that is set with any of `parents`, or when the deadline has passed. Setting it leaves them alone.
+    pub(crate) fn within(parents: Vec<Self>, deadline: Option<Instant>) -> Self {
+        Self(Arc::new(Flag { set: AtomicBool::new(false), deadline, parents }))
+    }
+
     /// Stops what looks at the flag, now and later.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.set.store(true, Ordering::Relaxed);
     }
 
     /// Whether it was set.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.set.load(Ordering::Relaxed) || self.is_late() || self.0.parents.iter().any(Self::is_cancelled)
+    }
+
+    /// Whether its own deadline has passed.
+    pub(crate) fn is_late(&self) -> bool {
+        self.0.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
 
@@ -83,6 +102,19 @@ mod tests {
         cancel.clone().cancel();
         assert!(cancel.is_cancelled());
         assert_eq!(watch.check(), Err(Stopped::Cancelled));
+    }
+
+    #[test]
+    fn a_flag_is_set_with_its_parents_and_not_the_other_way_round() {
+        let (outer, other) = (Cancel::new(), Cancel::new());
+        let inner = Cancel::within(vec![outer.clone(), other.clone()], None);
+        let leaf = Cancel::within(vec![inner.clone()], None);
+        leaf.cancel();
+        assert!(leaf.is_cancelled() && !inner.is_cancelled() && !outer.is_cancelled());
+        other.cancel();
+        assert!(inner.is_cancelled() && !outer.is_cancelled() && !inner.is_late());
+        let late = Cancel::within(Vec::new(), Some(Instant::now()));
+        assert!(late.is_late() && late.is_cancelled());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::backend::Backend;
 use crate::cancel::Stopped;
 
-/// Why a loop was not run. After an error the caller's arrays hold what they held before the call.
+/// Why a loop was not run to its end. After an error of a kernel the caller's arrays hold what they held before the call.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -267,20 +267,37 @@ pub enum Error {
         other: String,
     },
 
-    /// The time limit of [`Dispatcher::with_time_limit`](crate::Dispatcher::with_time_limit) was over before the call was done.
+    /// The time limit of [`Dispatcher::with_time_limit`](crate::Dispatcher::with_time_limit), or of a
+    /// [`tasks`](crate::tasks) loop, was over before the call was done.
     #[error("{kernel}: stopped after the time limit of {limit:?}; give it more time, or less to do")]
     TimeLimit {
-        /// The kernel's name.
+        /// The kernel's name, or the loop's verb.
         kernel: String,
         /// The limit.
         limit: Duration,
     },
 
-    /// The [`Cancel`](crate::Cancel) of the dispatcher was set before the call was done.
+    /// The [`Cancel`](crate::Cancel) of the call was set before it was done.
     #[error("{kernel}: cancelled; take a new Cancel for the next call")]
     Cancelled {
-        /// The kernel's name.
+        /// The kernel's name, or the loop's verb.
         kernel: String,
+    },
+
+    /// An item of a [`tasks`](crate::tasks) loop failed: its body panicked, returned an error, or took longer than an item may.
+    #[error("item {index}: {message}")]
+    Item {
+        /// Which item, counted from 0 in the order of the loop. If several failed, the first of those that ran.
+        index: usize,
+        /// The words of the panic or of the body's own error.
+        message: String,
+    },
+
+    /// What a [`Task`](crate::tasks::Task) ran failed: it panicked, or returned an error.
+    #[error("task: {message}")]
+    Task {
+        /// The words of the panic or of the error.
+        message: String,
     },
 
     /// The policy names a backend that cannot run this loop here.

@@ -43,6 +43,7 @@ mod kernel;
 mod launch;
 mod part;
 mod spmd;
+pub mod tasks;
 
 pub use array::{Array, Snapshot};
 pub use backend::{Backend, Policy, UnknownBackend};

@@ -96,6 +96,11 @@ impl Dispatcher {
         Self { cancel: Some(cancel.clone()), ..self }
     }
 
+    /// What its calls look at to know whether to go on.
+    pub(crate) fn cancel(&self) -> Option<&Cancel> {
+        self.cancel.as_ref()
+    }
+
     /// The policy in force.
     ///
     /// # Errors

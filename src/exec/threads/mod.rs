@@ -14,11 +14,12 @@ mod tests;
 
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use rayon::{Scope, ThreadPool, ThreadPoolBuilder};
+pub(crate) use rayon::Scope;
+use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
@@ -29,10 +30,10 @@ use seats::Seats;
 
 /// What a rest of the loop must take on one thread before it is worth the pool. Entering an idle pool from outside costs 5 to
 /// 60 µs; measured with two threads, loops break even near 40 µs.
-const BREAK_EVEN: Duration = Duration::from_micros(40);
+pub(crate) const BREAK_EVEN: Duration = Duration::from_micros(40);
 
 /// What one piece handed to the pool takes, where the loop is long enough: a stolen piece costs about 1 µs.
-const PIECE: Duration = Duration::from_micros(50);
+pub(crate) const PIECE: Duration = Duration::from_micros(50);
 
 /// A worker wakes within 20 to 60 µs on an idle CPU. One that has not started after so long waits for a CPU.
 const LATE: Duration = Duration::from_micros(100);
@@ -44,10 +45,13 @@ const LINGER: Duration = Duration::from_micros(60);
 const MEASURABLE: Duration = Duration::from_micros(1);
 
 /// Pieces per thread at least, in a loop long enough: elements may differ in cost (an escape-time loop, say).
-const PIECES_PER_THREAD: u64 = 8;
+pub(crate) const PIECES_PER_THREAD: u64 = 8;
+
+/// So many jobs does a waiting worker run before it looks again at what it waits for.
+const MAX_HELP: usize = 256;
 
 /// More threads than cores help nobody, and a pool of tens of thousands takes minutes to start.
-const MAX_THREADS: usize = 1024;
+pub(crate) const MAX_THREADS: usize = 1024;
 
 /// How many threads the process-wide pool has, which [`Backend::Threads`](crate::Backend::Threads) runs loops on.
 ///
@@ -62,6 +66,18 @@ pub fn pool_threads() -> Result<usize> {
 pub(crate) struct Threads {
     /// `None`: rayon's own pool, which other code in the process may use too.
     pool: Option<ThreadPool>,
+    /// Jobs on their way that may keep a worker for long: a loop does not wait for those workers.
+    busy: Arc<AtomicUsize>,
+}
+
+/// What several threads work on together.
+pub(crate) trait Work: Sync {
+    /// Does the next piece, on whatever thread; whether there was one. Where it makes [`more`](Self::more) true again, `call` brings
+    /// back a thread that found nothing to do and left.
+    fn step(&self, call: &dyn Fn()) -> bool;
+
+    /// Whether there is something for one more thread to do.
+    fn more(&self) -> bool;
 }
 
 impl Threads {
@@ -84,20 +100,86 @@ impl Threads {
             .num_threads(count)
             .thread_name(|k| format!("forall-{k}"))
             .build()
-            .map(|pool| Self { pool: Some(pool) })
+            .map(|pool| Self { pool: Some(pool), busy: Arc::default() })
             .map_err(|_| config(&count.to_string(), "no more threads than the system starts"))
     }
 
     fn from_environment() -> Result<Self> {
         match std::env::var_os("FORALL_THREADS") {
             Some(text) if !text.is_empty() => Self::new(parse(&text.to_string_lossy())?),
-            _ => Ok(Self { pool: None }),
+            _ => Ok(Self { pool: None, busy: Arc::default() }),
         }
     }
 
     /// Whether the calling thread works on a shared loop already, or for a pool, this one or any of rayon's.
     pub(crate) fn inside() -> bool {
-        SHARING.get() || rayon::current_thread_index().is_some()
+        SHARING.get() || Self::on_worker()
+    }
+
+    /// Whether the calling thread is a worker of this pool. Any worker may stand in for one of the process-wide pool.
+    pub(crate) fn is_here(&self) -> bool {
+        self.pool
+            .as_ref()
+            .map_or_else(rayon::current_thread_index, ThreadPool::current_thread_index)
+            .is_some()
+    }
+
+    /// Whether the calling thread is a worker of whatever pool.
+    pub(crate) fn on_worker() -> bool {
+        rayon::current_thread_index().is_some()
+    }
+
+    /// Whether the calling thread is in [`help_out`](Self::help_out).
+    pub(crate) fn helping() -> bool {
+        HELPING.get()
+    }
+
+    /// On a worker, runs the jobs that wait for one and returns: for a worker that waits for another thread, which may in turn wait
+    /// for a worker. What these jobs wait for may be what waits here, further down the stack; so a job that waits for others, or
+    /// that can be done later or elsewhere, asks [`helping`](Self::helping) and leaves it.
+    pub(crate) fn help_out() {
+        let before = HELPING.replace(true);
+        for _ in 0..MAX_HELP {
+            if rayon::yield_now() != Some(Yield::Executed) {
+                break;
+            }
+        }
+        HELPING.set(before);
+    }
+
+    /// On a worker, between two pieces of a long job: lets one other job that waits for a worker run. `false` if there is none.
+    pub(crate) fn make_way() -> bool {
+        rayon::yield_now() == Some(Yield::Executed)
+    }
+
+    /// Runs `job` on a worker, some time. A panic that leaves it ends the process.
+    pub(crate) fn spawn(&self, job: impl FnOnce() + Send + 'static) {
+        let busy = Busy::begin(&self.busy);
+        let job = move || {
+            let _busy = busy;
+            job();
+        };
+        match &self.pool {
+            Some(pool) => pool.spawn(job),
+            None => rayon::spawn(job),
+        }
+    }
+
+    /// Calls `f` here with a scope in which to [`spawn_in`](Self::spawn_in) jobs that borrow, and returns when they have ended.
+    pub(crate) fn scope<'scope, R>(&self, f: impl FnOnce(&Scope<'scope>) -> R) -> R {
+        match &self.pool {
+            Some(pool) => pool.in_place_scope(f),
+            None => rayon::in_place_scope(f),
+        }
+    }
+
+    /// Runs `job` on a worker before the scope ends.
+    pub(crate) fn spawn_in<'scope>(&self, scope: &Scope<'scope>, job: impl FnOnce() + Send + 'scope) {
+        let busy = Busy::begin(&self.busy);
+        scope.spawn(move |_| {
+            let _busy = busy;
+            job();
+        });
     }
 
     /// How many threads work at once, the caller's among them.
@@ -179,27 +261,65 @@ impl Threads {
     ) -> Result<()> {
         // One piece is the caller's.
         let helpers = helpers.min(pieces.left().saturating_sub(1) as usize);
+        let cut = Cut { pieces, body };
+        self.together(&cut, helpers);
+        cut.pieces.outcome()
+    }
+
+    /// Does `work` here and on up to `helpers` workers of the pool, until nothing is left and nobody is at work on it.
+    ///
+    /// # Panics
+    /// If a step does, after every other step that is under way has ended.
+    pub(crate) fn together(&self, work: &impl Work, helpers: usize) {
+        // A worker that is called has to come before this returns: none is called who would have to end something else first.
+        let free = self.count().saturating_sub(self.busy.load(Ordering::Relaxed));
         let crew = Crew {
-            pieces,
-            body,
-            wanted: AtomicUsize::new(helpers),
+            work,
+            wanted: AtomicUsize::new(helpers.min(free)),
             called: AtomicUsize::new(0),
             come: AtomicUsize::new(0),
             gone: AtomicUsize::new(0),
             seats: Seats::default(),
         };
-        match &self.pool {
-            Some(pool) => pool.in_place_scope(|scope| crew.lead(scope)),
-            None => rayon::in_place_scope(|scope| crew.lead(scope)),
-        }
-        crew.pieces.outcome()
+        self.scope(|scope| crew.lead(scope));
+    }
+}
+
+/// A loop cut into pieces, and its body.
+struct Cut<'a, R, B> {
+    pieces: Pieces<R>,
+    body: &'a B,
+}
+
+impl<R: Rest, B: Fn(R::Piece) -> Result<()> + Sync> Work for Cut<'_, R, B> {
+    fn step(&self, _: &dyn Fn()) -> bool {
+        self.pieces.step(self.body)
+    }
+
+    fn more(&self) -> bool {
+        self.pieces.left() > 0
+    }
+}
+
+/// A job on its way, from when it is handed to the pool until it has ended.
+struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Who works on one shared loop.
-struct Crew<'a, R: Rest, B> {
-    pieces: Pieces<R>,
-    body: &'a B,
+struct Crew<'a, W> {
+    work: &'a W,
     /// Workers of the pool that are still to be called.
     wanted: AtomicUsize,
     /// Workers called so far, and how many of them have started and ended.
@@ -209,7 +329,7 @@ struct Crew<'a, R: Rest, B> {
     seats: Seats,
 }
 
-impl<R: Rest, B: Fn(R::Piece) -> Result<()> + Sync> Crew<'_, R, B> {
+impl<W: Work> Crew<'_, W> {
     /// The caller's share.
     fn lead<'scope>(&'scope self, scope: &Scope<'scope>) {
         self.seats.claim();
@@ -217,15 +337,17 @@ impl<R: Rest, B: Fn(R::Piece) -> Result<()> + Sync> Crew<'_, R, B> {
         let _sharing = Sharing::begin();
         let begun = Instant::now();
         let mut more = true;
-        while more && self.come.load(Ordering::Relaxed) == 0 && begun.elapsed() < LATE {
-            more = self.pieces.step(self.body);
+        let absent = || self.come.load(Ordering::Relaxed) == 0 && self.called.load(Ordering::Relaxed) > 0;
+        while more && absent() && begun.elapsed() < LATE {
+            more = self.step(scope);
         }
-        if more && self.come.load(Ordering::Relaxed) == 0 {
+        if more && absent() {
             // The worker may wait behind this thread, on the same CPU: let it by, and it moves away. A yield would do, but costs
             // this thread its whole turn where other processes want the CPU.
             std::thread::sleep(Duration::from_micros(1));
         }
-        self.pieces.work(self.body);
+        while self.step(scope) {}
+        self.wanted.fetch_add(1, Ordering::Relaxed);
         // Asleep, this thread would be woken a moment later, which takes as long as a piece. But a worker that has not come yet may
         // need this CPU.
         let begun = Instant::now();
@@ -241,18 +363,26 @@ impl<R: Rest, B: Fn(R::Piece) -> Result<()> + Sync> Crew<'_, R, B> {
     /// A worker's share. It calls two more first: waking one takes microseconds, so the caller does not wake them all.
     fn help<'scope>(&'scope self, scope: &Scope<'scope>) {
         self.come.fetch_add(1, Ordering::Release);
-        self.call(scope);
-        self.call(scope);
-        self.seats.settle();
-        self.pieces.work(self.body);
+        if !Threads::helping() {
+            self.call(scope);
+            self.call(scope);
+            self.seats.settle();
+            while self.step(scope) {}
+            self.wanted.fetch_add(1, Ordering::Relaxed);
+        }
         self.gone.fetch_add(1, Ordering::Release);
+    }
+
+    fn step<'scope>(&'scope self, scope: &Scope<'scope>) -> bool {
+        self.work.step(&|| self.call(scope))
     }
 
     /// Calls a worker, if one more is wanted and something is left for it.
     fn call<'scope>(&'scope self, scope: &Scope<'scope>) {
         let claim = |wanted: usize| wanted.checked_sub(1);
-        if self.wanted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).is_ok()
-            && self.pieces.left() > 0
+        if self.wanted.load(Ordering::Relaxed) > 0
+            && self.work.more()
+            && self.wanted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).is_ok()
         {
             self.called.fetch_add(1, Ordering::AcqRel);
             scope.spawn(|scope| self.help(scope));
@@ -263,6 +393,9 @@ impl<R: Rest, B: Fn(R::Piece) -> Result<()> + Sync> Crew<'_, R, B> {
 thread_local! {
     /// Whether this thread shares a loop of its own with the pool, and is at work on it.
     static SHARING: Cell<bool> = const { Cell::new(false) };
+
+    /// Whether this worker runs other jobs while it waits.
+    static HELPING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// While it lives, the thread counts as one at work on a shared loop.

@@ -83,15 +83,10 @@ impl<R: Rest> Pieces<R> {
         if state.stopped { 0 } else { state.rest.left().div_ceil(self.length) }
     }
 
-    /// Takes pieces and runs them until none is left or one failed, on whatever thread.
+    /// Takes a piece and runs it, on whatever thread; whether there was one, and nothing has failed before.
     ///
     /// # Panics
     /// If `body` does; no thread takes another piece then.
-    pub(super) fn work(&self, body: &impl Fn(R::Piece) -> Result<()>) {
-        while self.step(body) {}
-    }
-
-    /// The same for one piece; whether there was one.
     pub(super) fn step(&self, body: &impl Fn(R::Piece) -> Result<()>) -> bool {
         let Some((number, piece)) = self.next() else { return false };
         let unless_done = Stop(self);
@@ -103,7 +98,7 @@ impl<R: Rest> Pieces<R> {
         true
     }
 
-    /// What became of it, when every thread has returned from [`work`](Self::work).
+    /// What became of it, when no thread is in a [`step`](Self::step) any more.
     pub(super) fn outcome(self) -> Result<()> {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         state.failed.map_or(Ok(()), |(_, error)| Err(error))
