@@ -1,5 +1,6 @@
 //! The `forall` command: arguments and exit codes. Each subcommand has its own file.
 
+mod bench;
 mod bind;
 mod body;
 mod check;
@@ -33,6 +34,7 @@ struct Command {
 enum Sub {
     Run(run::Options),
     Check(check::Options),
+    Bench(bench::Options),
     Devices(devices::Options),
 }
 
@@ -43,8 +45,10 @@ enum Failure {
     Usage(String),
     /// It makes sense, and failed: exit code 1.
     Run(String),
-    /// `forall check` found a difference; the text for stdout: exit code 1.
+    /// `forall check` found a difference, `forall bench` a slow-down; the text for stdout: exit code 1.
     Differs(String),
+    /// Ctrl-C, after `forall bench` had measured something; the text for stdout.
+    Partial(String),
     /// Ctrl-C.
     Interrupted,
 }
@@ -55,7 +59,7 @@ impl Failure {
         match self {
             Self::Usage(text) => Self::Usage(message(text)),
             Self::Run(text) => Self::Run(message(text)),
-            Self::Differs(_) | Self::Interrupted => self,
+            Self::Differs(_) | Self::Partial(_) | Self::Interrupted => self,
         }
     }
 
@@ -63,7 +67,7 @@ impl Failure {
         match self {
             Self::Run(_) | Self::Differs(_) => 1,
             Self::Usage(_) => 2,
-            Self::Interrupted => interrupt::EXIT_CODE,
+            Self::Interrupted | Self::Partial(_) => interrupt::EXIT_CODE,
         }
     }
 }
@@ -71,7 +75,9 @@ impl Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Usage(message) | Self::Run(message) | Self::Differs(message) => message,
+            Self::Usage(message) | Self::Run(message) | Self::Differs(message) | Self::Partial(message) => {
+                message
+            }
             Self::Interrupted => "interrupted; every file is as it was before",
         })
     }
@@ -105,7 +111,10 @@ impl From<forall::Error> for Failure {
 
 fn main() -> ExitCode {
     // Bad usage too is an object where JSON is asked for; what it is that was asked for, clap does not tell then.
-    let json = std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json");
+    // (`forall bench --json` names a file for results.)
+    let words = || std::env::args_os().skip(1).take_while(|arg| arg != "--");
+    let json =
+        words().next().is_some_and(|subcommand| subcommand != "bench") && words().any(|arg| arg == "--json");
     let command = match Command::try_parse() {
         Ok(command) => command,
         Err(error) if json && error.use_stderr() => {
@@ -117,11 +126,12 @@ fn main() -> ExitCode {
     let done = match command.subcommand {
         Sub::Run(options) => run::run(&options),
         Sub::Check(options) => check::run(&options),
+        Sub::Bench(options) => bench::run(&options),
         Sub::Devices(options) => devices::run(&options),
     };
     match done.and_then(|text| print(&text)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure @ Failure::Differs(_)) => {
+        Err(failure @ (Failure::Differs(_) | Failure::Partial(_))) => {
             let _ = print(&failure.to_string());
             ExitCode::from(failure.exit_code())
         }

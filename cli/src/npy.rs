@@ -515,19 +515,26 @@ impl Target {
             }
             Ok(())
         };
-        let run = || {
-            if self.special {
-                return write(&mut File::options().write(true).open(&self.path)?);
-            }
-            let (temporary, mut file) = self.create()?;
-            write(&mut file)?;
-            if let Ok(old) = fs::metadata(&self.path) {
-                file.set_permissions(old.permissions())?;
-            }
-            drop(file);
-            temporary.rename(&self.path)
-        };
-        run().map_err(|e| if interrupt::requested() { Failure::Interrupted } else { self.fail(&e) })
+        self.replace(write)
+            .map_err(|e| if interrupt::requested() { Failure::Interrupted } else { self.fail(&e) })
+    }
+
+    /// Writes a text in the same way, whether Ctrl-C was pressed or not.
+    pub(crate) fn write_text(&self, text: &str) -> Result<(), Failure> {
+        self.replace(|file| file.write_all(text.as_bytes())).map_err(|e| self.fail(&e))
+    }
+
+    fn replace(&self, write: impl Fn(&mut File) -> io::Result<()>) -> io::Result<()> {
+        if self.special {
+            return write(&mut File::options().write(true).open(&self.path)?);
+        }
+        let (temporary, mut file) = self.create()?;
+        write(&mut file)?;
+        if let Ok(old) = fs::metadata(&self.path) {
+            file.set_permissions(old.permissions())?;
+        }
+        drop(file);
+        temporary.rename(&self.path)
     }
 
     /// A new file beside the target: a rename is atomic only within one file system.

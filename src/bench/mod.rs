@@ -1,12 +1,22 @@
-//! Measures backends against each other, for a loop, over sizes, on this machine.
+//! Measures backends against each other, for loops, over sizes, on this machine: [`Sweep`]. `forall bench` is this on the command line.
 //!
-//! [`Results`] is what a measurement gives: a value that is plain data, JSON of a documented and versioned schema, and what tables and
-//! pages are made from.
+//! What comes of it is [`Results`], plain data: JSON of a documented and versioned schema, and what tables and [`page`]s are made from.
+//! [`Results::since`] compares them with earlier ones.
 
+mod baseline;
+mod date;
+mod loops;
+mod machine;
 pub mod page;
+mod regret;
 mod results;
+mod statistics;
+mod sweep;
 
+pub use baseline::{Change, Changed};
+pub use loops::{Call, Data, Given, Output, Side, Work, Workload};
 pub use results::{
     Absent, Bandwidth, Crossover, Dispatched, Loop, Machine, Point, Regret, Results, Roof, SCHEMA, Settings,
     Size, Streak, Timing,
 };
+pub use sweep::{Step, Sweep};

@@ -162,6 +162,9 @@ pub struct Timing {
     pub low: f64,
     /// Its upper end.
     pub high: f64,
+    /// How far the medians of the first and of the second half of the samples are apart, as a fraction: what changes slowly on the machine,
+    /// and the interval does not know.
+    pub drift: f64,
     /// Samples, without those that were dropped for warming up.
     pub samples: usize,
     /// Calls in each sample.

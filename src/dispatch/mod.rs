@@ -11,8 +11,10 @@ mod verify;
 
 pub use compare::{Comparison, Difference};
 pub use dispatcher::Dispatcher;
+pub(crate) use machine::WORKING_SETS;
 pub use machine::{CpuFacts, GpuFacts, LaneTimes, Machine};
 pub use plan::{Entry, Exclusion, Plan, Verdict};
 pub use report::Report;
+pub(crate) use report::Span;
 pub use sequence::Sequence;
 pub use verify::{Checked, Outcome, Verification};

@@ -1,0 +1,263 @@
+//! `forall bench`: which backend is the fastest, for a loop, at each size, on this machine.
+
+mod loops;
+mod table;
+
+use std::ffi::OsString;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use forall::Backend;
+use forall::bench::{Change, Results, Sweep, page};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::npy::Target;
+use crate::{Failure, interrupt, value};
+
+/// Measure loops on every backend over sizes, and the dispatcher's choices beside the best ones.
+#[derive(Debug, ClapArgs)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Options {
+    /// Shipped loops by name, `all`, or .wgsl files with a function of one element; without any, a few that show the machine
+    #[arg(value_name = "LOOP|FILE.wgsl")]
+    loops: Vec<OsString>,
+
+    /// The smallest and the largest size, in elements; four sizes for each power of ten
+    #[arg(long, value_name = "LO..HI", value_parser = sizes, default_value = "10..1e7")]
+    sizes: Sizes,
+
+    /// What is measured: backends, and auto, which is the dispatcher
+    #[arg(long, value_name = "gpu,simd,threads,auto", value_delimiter = ',', value_parser = contender)]
+    backends: Vec<Contender>,
+
+    /// How many threads `threads` has: as many as the pool of this process, which FORALL_THREADS sets
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = value::count)]
+    threads: Vec<usize>,
+
+    /// Leave data where it was last used: transfers to a GPU are not in the times. For shaders, not for functions
+    #[arg(long)]
+    resident: bool,
+
+    /// How long all of it takes, about [default: 25 for each loop]
+    #[arg(long, value_name = "SECONDS", value_parser = crate::run::seconds)]
+    time: Option<Duration>,
+
+    /// Other random inputs, and another order of samples
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    seed: u64,
+
+    /// A parameter of a FILE.wgsl that is a number or index; the others are arrays of random numbers
+    #[arg(long = "in", value_name = "NAME=VALUE")]
+    inputs: Vec<OsString>,
+
+    /// Write the results as JSON, for --baseline and for programs
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Write the results as one page for people: a file of its own, which loads nothing
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// Compare with the JSON of an earlier run: exit code 1 if a point is significantly slower
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+
+    /// Name the shipped loops, and measure nothing
+    #[arg(long)]
+    list: bool,
+}
+
+const HELP: &str = "\
+WHAT IS MEASURED
+  At each size all contenders take turns, in random order, until the median of each is known to 2 % (the confidence interval
+  from order statistics), or the time is used up; then it is marked ~. The first calls are dropped. Every result is compared with
+  that of simd first. A call begins and ends with its data in the host's memory, unless --resident is given.
+
+WHAT IS SHOWN
+  ns, GB/s, GFLOP/s   of an element: time, bytes it has to read and write, operations; Gop/s where they are on whole numbers
+  roof                the share of the machine's best bandwidth or arithmetic, measured as well, whichever is nearer
+  * ≈ →               the fastest; as fast, as far as is known; the dispatcher's choice
+  regret              by how much the dispatcher is slower than an oracle that knows the fastest backend at each size; noise is the
+                      regret that a perfect dispatcher would be seen to have
+
+EXAMPLES
+  forall bench
+  forall bench saxpy black_scholes --sizes 1e3..1e6 --html report.html
+  forall bench mine.wgsl --in a=2.5 --backends simd,threads
+  forall bench all --json now.json --baseline before.json
+
+EXIT CODES
+  0    done
+  1    slower than the baseline; a file; a loop that cannot run
+  2    bad usage
+  130  Ctrl-C: tables and files hold what was measured by then";
+
+/// The ends of `--sizes`.
+#[derive(Clone, Copy, Debug)]
+struct Sizes([usize; 2]);
+
+fn sizes(text: &str) -> Result<Sizes, String> {
+    /// Arrays of more do not fit the memory of most machines, several times over.
+    const MOST: usize = 1 << 30;
+    const EXPECTED: &str = "expected LO..HI, such as 10..1e7";
+    let (low, high) = text.split_once("..").ok_or(EXPECTED)?;
+    let [low, high] = [low, high].map(|end| value::count(end.trim_start_matches('=')));
+    let (low, high) = (low?, high?);
+    if low == 0 || low > high || high > MOST {
+        return Err(format!("{EXPECTED}, with LO from 1 and HI from LO to 2^30"));
+    }
+    Ok(Sizes([low, high]))
+}
+
+/// What `--backends` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contender {
+    Backend(Backend),
+    Dispatcher,
+}
+
+fn contender(text: &str) -> Result<Contender, String> {
+    if text == "auto" {
+        return Ok(Contender::Dispatcher);
+    }
+    text.parse().map(Contender::Backend).map_err(|_| "expected gpu, simd, threads or auto".into())
+}
+
+/// Does it all; gives the text for stdout.
+pub(crate) fn run(options: &Options) -> Result<String, Failure> {
+    if options.list {
+        return Ok(loops::list());
+    }
+    pool(&options.threads)?;
+    let before = options.baseline.as_deref().map(read).transpose()?;
+    let json = options.json.as_deref().map(|path| Target::new("--json", path)).transpose()?;
+    let html = options.html.as_deref().map(|path| Target::new("--html", path)).transpose()?;
+    if options.json.is_some() && options.json == options.html {
+        return Err(Failure::Usage("--json and --html name the same file".into()));
+    }
+    let loops = loops::open(&options.loops, &options.inputs, options.resident)?;
+
+    let budget = options.time.unwrap_or(Duration::from_secs(25 * loops.len() as u64));
+    let [low, high] = options.sizes.0;
+    let command = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
+    let mut sweep = Sweep::new(loops)
+        .with_sizes(low, high)
+        .with_budget(budget)
+        .with_resident(options.resident)
+        .with_seed(options.seed)
+        .with_command(std::iter::once("forall".into()).chain(command.skip(1)).collect())
+        .with_cancel(&interrupt::cancel()?);
+    if !options.backends.is_empty() {
+        let backends: Vec<Backend> = Backend::ALL
+            .into_iter()
+            .filter(|backend| options.backends.contains(&Contender::Backend(*backend)))
+            .collect();
+        sweep = sweep.with_contenders(&backends, options.backends.contains(&Contender::Dispatcher));
+    }
+    let results = measure(sweep)?;
+
+    if let Some(json) = &json {
+        json.write_text(&results.to_json())?;
+    }
+    if let Some(html) = &html {
+        html.write_text(&page::render(&results))?;
+    }
+    let mut text = table::all(&results);
+    if options.loops.is_empty() {
+        let _ = writeln!(text, "\n{}", loops::others(&results));
+    }
+    let change = before.map(|before| results.since(&before));
+    if let Some(change) = &change {
+        text.push_str(&compared(change));
+    }
+    if results.interrupted {
+        return Err(Failure::Partial(text));
+    }
+    match change {
+        Some(change) if !change.slower.is_empty() => Err(Failure::Differs(text)),
+        _ => Ok(text),
+    }
+}
+
+/// Refuses another pool than there is.
+fn pool(asked: &[usize]) -> Result<(), Failure> {
+    let threads = forall::pool_threads()?;
+    match asked.iter().find(|asked| **asked != threads) {
+        Some(&asked) => Err(Failure::Usage(format!(
+            "--threads {asked}: the pool of this process has {threads}, and a process has one pool; run it again with \
+             FORALL_THREADS={} in the environment",
+            asked.max(1)
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn read(path: &Path) -> Result<Results, Failure> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::Run(format!("--baseline {}: {error}", path.display())))?;
+    Results::from_json(&path.display().to_string(), &text)
+        .map_err(|error| Failure::Run(format!("--baseline {error}")))
+}
+
+/// Runs the sweep, with a bar on a terminal. It moves only between two sizes: a thread that draws would be measured too.
+fn measure(sweep: Sweep) -> Result<Results, Failure> {
+    const PARTS: u64 = 1000;
+    let bar = ProgressBar::new(PARTS);
+    if let Ok(style) = ProgressStyle::with_template("[{bar:30}] {percent}% {msg}") {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    let shown = bar.clone();
+    let sweep = sweep.with_progress(move |step| {
+        shown.set_position((step.done * PARTS as f64) as u64);
+        shown.set_message(match step.n {
+            0 => step.what.to_owned(),
+            n => format!("{} of {n}", step.what),
+        });
+    });
+    let results = sweep.run();
+    bar.finish_and_clear();
+    Ok(results?)
+}
+
+/// What has changed since the baseline, in words.
+fn compared(change: &Change) -> String {
+    let mut text = format!(
+        "\nbaseline: {} points compared; a change counts over ±{:.0} %, where the confidence intervals do not overlap\n",
+        change.compared,
+        100.0 * change.margin
+    );
+    if change.compared == 0 {
+        text.push_str("  the two have no point in common: measure the same loops and sizes\n");
+    } else if change.missing > 0 {
+        let _ = writeln!(text, "  {} points of the baseline were not measured now", change.missing);
+    }
+    for other in &change.elsewhere {
+        let _ = writeln!(text, "  another machine or build: {other}");
+    }
+    for (what, points) in [("slower", &change.slower), ("faster", &change.faster)] {
+        if points.is_empty() {
+            let _ = writeln!(text, "  nothing is {what}");
+        }
+        for point in points {
+            let _ = writeln!(text, "  {what}: {point}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_two_counts() {
+        assert_eq!(sizes("10..1e7").map(|sizes| sizes.0), Ok([10, 10_000_000]));
+        assert_eq!(sizes("5..=5").map(|sizes| sizes.0), Ok([5, 5]));
+        for bad in ["", "10", "..", "10..", "0..5", "9..5", "1..2e9", "a..b"] {
+            assert!(sizes(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Results as text: a table for each loop, in a hundred columns, with what the numbers say below it.
+
+use std::fmt::Write;
+
+use forall::Backend;
+use forall::bench::{Dispatched, Loop, Point, Regret, Results, Roof, Size, Timing};
+
+/// All of it.
+pub(super) fn all(results: &Results) -> String {
+    let mut text = head(results);
+    for one in &results.loops {
+        text.push('\n');
+        text.push_str(&table(results, one));
+    }
+    text.push('\n');
+    if let Some(regret) = results.regret.filter(|_| results.loops.len() > 1) {
+        let _ = writeln!(text, "all loops: {}", told(&regret));
+    }
+    let _ = writeln!(
+        text,
+        "* fastest   ≈ as fast, as far as is known   → the dispatcher's choice   ~ known to worse than ±{:.0} %",
+        100.0 * results.settings.precision
+    );
+    if results.interrupted {
+        text.push_str("interrupted: what is here was measured before that\n");
+    }
+    text
+}
+
+/// The machine.
+fn head(results: &Results) -> String {
+    let machine = &results.machine;
+    let mut text = format!(
+        "{}, {} ({} lanes), {} threads; forall {}, {} build; {:.0} s\n",
+        machine.cpu,
+        machine.level,
+        machine.lanes,
+        machine.threads,
+        machine.library,
+        machine.build,
+        results.seconds
+    );
+    if let Some(adapter) = &machine.adapter {
+        let _ = writeln!(text, "{adapter} ({})", machine.driver.as_deref().unwrap_or("unknown driver"));
+    }
+    if machine.build == "debug" {
+        text.push_str("a debug build: its times say nothing about forall; build with --release\n");
+    }
+    for roof in &machine.roofs {
+        let _ = write!(text, "  {:<8} at best {} GFLOP/s", roof.backend, three(roof.flops));
+        for bandwidth in &roof.bandwidths {
+            let _ = write!(text, ", {} GB/s in {}", three(bandwidth.rate), bytes(bandwidth.bytes));
+        }
+        text.push('\n');
+    }
+    for absent in &results.absent {
+        let _ = writeln!(text, "  {:<8} not measured: {}", absent.backend, absent.reason);
+    }
+    text
+}
+
+fn table(results: &Results, one: &Loop) -> String {
+    let mut text = format!("{}: {}\n", one.name, one.what);
+    if let Some(last) = one.sizes.last() {
+        let n = last.n as f64;
+        let _ = write!(text, "  of each {}: {} bytes", one.element, three(last.bytes / n));
+        if last.flops > 0.0 {
+            let _ = write!(
+                text,
+                ", {} {}",
+                three(last.flops / n),
+                if one.integer { "operations" } else { "FLOP" }
+            );
+        }
+        let _ = writeln!(text, " (at {})", last.n);
+    }
+    let backends: Vec<Backend> = (Backend::ALL.into_iter())
+        .filter(|b| one.sizes.iter().any(|size| size.points.iter().any(|point| point.backend == *b)))
+        .collect();
+    let dispatched = one.sizes.iter().any(|size| size.dispatcher.is_some());
+
+    let rate = if one.integer { "Gop/s" } else { "GF/s" };
+    let _ = write!(text, "\n {:>8}", "");
+    for backend in &backends {
+        let _ = write!(text, " {:>25}", format!("{backend:─^23}"));
+    }
+    let _ = writeln!(text, "{}", if dispatched { " dispatcher" } else { "" });
+    let _ = write!(text, " {:>8}", "n");
+    for _ in &backends {
+        let _ = write!(text, " {:>9} {:>4} {rate:>5} {:>4}", "ns", "GB/s", "roof");
+    }
+    let _ = writeln!(text, "{}", if dispatched { "         ns" } else { "" });
+    for size in &one.sizes {
+        let _ = write!(text, " {:>8}", size.n);
+        for backend in &backends {
+            match size.points.iter().find(|point| point.backend == *backend) {
+                Some(point) => text.push_str(&cell(results, size, point)),
+                None => {
+                    let _ = write!(text, " {:>25}", "–");
+                }
+            }
+        }
+        if let Some(Dispatched { time, .. }) = &size.dispatcher {
+            let _ = write!(text, " {:>9}{}", three(time.median / size.n as f64), vague(results, time));
+        }
+        let line = text.trim_end().len();
+        text.truncate(line);
+        text.push('\n');
+    }
+
+    text.push('\n');
+    for crossover in &one.crossovers {
+        let _ = writeln!(
+            text,
+            "  from about {} on, {} is faster than {}",
+            rounded(crossover.n),
+            crossover.to,
+            crossover.from
+        );
+    }
+    // The same reason at many sizes is told once.
+    let mut told_already = Vec::new();
+    for size in &one.sizes {
+        for absent in size.absent.iter().filter(|absent| !told_already.contains(absent)) {
+            let _ = writeln!(
+                text,
+                "  {} not measured at {} and where it is –: {}",
+                absent.backend, size.n, absent.reason
+            );
+        }
+        told_already.extend(&size.absent);
+    }
+    if let Some(regret) = &one.regret {
+        let _ = writeln!(text, "  {}", told(regret));
+    }
+    text
+}
+
+/// One backend at one size.
+fn cell(results: &Results, size: &Size, point: &Point) -> String {
+    let ns = point.time.median;
+    let winner = size.points.iter().find(|other| Some(other.backend) == size.winner);
+    let tied = size.tie && winner.is_some_and(|winner| point.time.low <= winner.time.high);
+    let best = match (size.winner == Some(point.backend), tied) {
+        (true, _) => '*',
+        (_, true) => '≈',
+        _ => ' ',
+    };
+    let chosen = size.dispatcher.as_ref().is_some_and(|dispatched| dispatched.choice == point.backend);
+    let roof = results.machine.roofs.iter().find(|roof| roof.backend == point.backend);
+    let share = roof.and_then(|roof: &Roof| roof.share(size.bytes, size.flops, ns));
+    let flops = if size.flops > 0.0 { two(size.flops / ns, 3) } else { "–".into() };
+    format!(
+        " {}{best}{:>6}{} {:>4} {flops:>5} {:>4}",
+        if chosen { '→' } else { ' ' },
+        three(ns / size.n as f64),
+        vague(results, &point.time),
+        two(size.bytes / ns, 2),
+        share.map_or_else(|| "–".into(), |share| format!("{:.0}%", 100.0 * share)),
+    )
+}
+
+/// Marks a median that is not known as well as it was meant to be.
+fn vague(results: &Results, time: &Timing) -> char {
+    let worst = (time.median - time.low).max(time.high - time.median);
+    if worst > results.settings.precision * time.median { '~' } else { ' ' }
+}
+
+fn told(regret: &Regret) -> String {
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    format!(
+        "regret: {} of all time (noise {}), {} as the mean of {} sizes (noise {})",
+        percent(regret.time_weighted),
+        percent(regret.floor_time_weighted),
+        percent(regret.mean),
+        regret.sizes,
+        percent(regret.floor_mean)
+    )
+}
+
+/// With three significant digits, and no more places than they need.
+fn three(x: f64) -> String {
+    significant(x, 3)
+}
+
+/// With two, and no more places than there is room for.
+fn two(x: f64, places: usize) -> String {
+    if x < 0.1 { format!("{x:.places$}") } else { significant(x, 2) }
+}
+
+fn significant(x: f64, digits: i32) -> String {
+    if x == 0.0 {
+        return "0".into();
+    }
+    // What rounds up to the next power of ten has one place less.
+    let magnitude = (x.abs() * (1.0 + 0.5 * 10.0_f64.powi(-digits))).log10().floor() as i32;
+    let places = (digits - 1 - magnitude).clamp(0, 6);
+    format!("{x:.*}", places as usize)
+}
+
+/// Two significant digits, and zeros.
+fn rounded(x: f64) -> String {
+    let unit = 10.0_f64.powf((x.max(1.0).log10().floor() - 1.0).max(0.0));
+    format!("{:.0}", (x / unit).round() * unit)
+}
+
+fn bytes(x: f64) -> String {
+    match x {
+        _ if x < 1024.0 * 1024.0 => format!("{:.0} KiB", x / 1024.0),
+        _ => format!("{:.0} MiB", x / 1024.0 / 1024.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made by hand: a machine with three backends.
+    fn fixture() -> Results {
+        let text = include_str!("../../../src/bench/fixture.json");
+        Results::from_json("fixture.json", text).expect("the fixture has the schema")
+    }
+
+    #[test]
+    fn numbers_have_their_digits() {
+        let shown = [0.0, 0.012_34, 0.999_9, 1.0, 9.996, 12.34, 123.4, 1234.5].map(three);
+        assert_eq!(shown, ["0", "0.0123", "1.00", "1.00", "10.0", "12.3", "123", "1234"]);
+        assert_eq!(
+            [0.0064, 0.123, 1.26, 12.6, 126.0].map(|x| two(x, 3)),
+            ["0.006", "0.12", "1.3", "13", "126"]
+        );
+        assert_eq!([7.4, 123.0, 21_678.0].map(rounded), ["7", "120", "22000"]);
+        assert_eq!([16384.0, 134_217_728.0].map(bytes), ["16 KiB", "128 MiB"]);
+    }
+
+    #[test]
+    fn tables_are_aligned_and_fit_a_hundred_columns() {
+        let results = fixture();
+        let text = all(&results);
+        for line in text.lines().filter(|line| !line.contains("regret") && !line.contains("at best")) {
+            assert!(line.chars().count() <= 100, "{} columns: {line}", line.chars().count());
+        }
+        let table = table(&results, &results.loops[0]);
+        let rows: Vec<&str> =
+            table.lines().filter(|l| l.trim_start().starts_with(|c: char| c.is_ascii_digit())).collect();
+        assert_eq!(rows.len(), results.loops[0].sizes.len());
+        let ends: Vec<usize> = rows.iter().map(|row| row.trim_end_matches('~').chars().count()).collect();
+        assert!(ends.iter().all(|end| *end == ends[0]), "{table}");
+        // One winner in each row, and one choice.
+        assert!(
+            rows.iter().all(|row| row.matches('*').count() == 1 && row.matches('→').count() == 1),
+            "{table}"
+        );
+        assert!(table.contains("is faster than") && table.contains("regret: "), "{table}");
+        assert!(text.contains("known to worse than ±2 %") && !text.contains("debug build"), "{text}");
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        use forall::bench::Absent;
+        let mut results = fixture();
+        results.absent.push(Absent { backend: Backend::Gpu, reason: "no GPU here".into() });
+        results.machine.build = "debug".into();
+        for size in &mut results.loops[0].sizes[1..3] {
+            size.points.retain(|point| point.backend != Backend::Threads);
+            size.absent.push(Absent { backend: Backend::Threads, reason: "its results are wrong".into() });
+            size.dispatcher = None;
+        }
+        results.interrupted = true;
+        let text = all(&results);
+        assert!(
+            text.contains("gpu      not measured: no GPU here") && text.contains("a debug build"),
+            "{text}"
+        );
+        assert_eq!(text.matches("its results are wrong").count(), 1, "{text}");
+        assert!(text.contains("interrupted"), "{text}");
+    }
+}

@@ -1,0 +1,180 @@
+//! `forall bench`: that it measures what it is asked for, and what becomes of the results. No time is asserted.
+
+mod common;
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use common::{failure, folder, forall, names, success};
+use serde_json::Value;
+
+const QUICK: [&str; 6] = ["--time", "0.2", "--sizes", "10..100", "--backends", "simd,threads,auto"];
+
+fn quick<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["bench"], more, &QUICK].concat()
+}
+
+#[test]
+fn a_table_names_winners_choices_and_regret() {
+    let dir = folder("bench_table");
+    let text = success(&dir, quick(&["saxpy", "histogram"]));
+    for word in [
+        "saxpy: ",
+        "histogram: ",
+        "simd",
+        "threads",
+        "dispatcher",
+        "Gop/s",
+        "GF/s",
+        "regret: ",
+        "all loops: ",
+        "*",
+        "→",
+    ] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    assert!(!text.contains("gpu"), "{text}");
+    for n in [10, 18, 32, 56, 100] {
+        assert_eq!(text.lines().filter(|line| line.starts_with(&format!(" {n:>8} "))).count(), 2, "{text}");
+    }
+    assert_eq!(names(&dir), [] as [&str; 0]);
+    let list = success(&dir, ["bench", "--list"]);
+    assert_eq!(list.lines().count(), 14, "{list}");
+    assert!(list.starts_with("saxpy "), "{list}");
+}
+
+#[test]
+fn json_is_a_baseline() {
+    let dir = folder("bench_json");
+    success(&dir, quick(&["saxpy", "--json", "now.json", "--html", "now.html"]));
+    let page = fs::read_to_string(dir.join("now.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains("saxpy"));
+    failure(&dir, 2, ["bench", "saxpy", "--json", "same", "--html", "same"]);
+    let text = fs::read_to_string(dir.join("now.json")).unwrap();
+    let mut json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["schema"], 1);
+    assert!(json["command"][0] == "forall" && json["command"][2] == "saxpy");
+    assert_eq!(json["interrupted"], false);
+    let sizes = json["loops"][0]["sizes"].as_array().unwrap();
+    assert_eq!(
+        sizes.iter().map(|size| size["n"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [10, 18, 32, 56, 100]
+    );
+    assert!(sizes.iter().all(|size| size["points"].as_array().unwrap().len() == 2), "{text}");
+
+    // A thousand times as fast before: everything is slower now. A thousand times as slow: nothing is.
+    let mut scaled = |by: f64| {
+        for size in json["loops"][0]["sizes"].as_array_mut().unwrap() {
+            let points = size["points"].as_array_mut().unwrap().iter_mut().map(|point| &mut point["time"]);
+            for time in points {
+                for name in ["median", "low", "high"] {
+                    time[name] = (time[name].as_f64().unwrap() * by).into();
+                }
+            }
+            size["dispatcher"] = Value::Null;
+        }
+        fs::write(dir.join("then.json"), json.to_string()).unwrap();
+    };
+    let against = quick(&["saxpy", "--baseline", "then.json"]);
+    scaled(1e-3);
+    let output = forall(&dir, &against);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("baseline: 10 points compared") && text.contains("slower: saxpy of 10 on "),
+        "{text}"
+    );
+    assert!(text.contains("nothing is faster"), "{text}");
+    scaled(1e6);
+    let text = success(&dir, &against);
+    assert!(text.contains("nothing is slower") && text.contains("faster: saxpy of 100 on "), "{text}");
+}
+
+#[test]
+fn a_baseline_that_is_none_is_an_error_at_once() {
+    let dir = folder("bench_baseline");
+    let newer = "{\"schema\": 99, \"loops\": 3}";
+    for (name, text, says) in [
+        ("newer.json", newer, "newer.json: got results of schema 99, expected 1"),
+        ("other.json", "{\"a\": 1}", "expected what `forall bench --json` writes"),
+        ("broken.json", "{\"schema\": 1", "expected what `forall bench --json` writes"),
+    ] {
+        fs::write(dir.join(name), text).unwrap();
+        let error = failure(&dir, 1, ["bench", "saxpy", "--baseline", name]);
+        assert!(error.contains(says), "{error}");
+    }
+    failure(&dir, 1, ["bench", "saxpy", "--baseline", "none.json"]);
+    failure(&dir, 1, ["bench", "saxpy", "--json", "nowhere/x.json"]);
+}
+
+#[test]
+fn functions_of_ones_own() {
+    let dir = folder("bench_file");
+    let body =
+        "fn scale(a: f32, x: vec2<f32>, i: u32, k: i32) -> vec2<f32> { return a * x + f32(i32(i) + k); }";
+    fs::write(dir.join("mine.wgsl"), body).unwrap();
+    let text = success(&dir, quick(&["mine.wgsl", "--in", "a=2.5", "--in", "i=index"]));
+    // Two numbers read and two written, and one of `k`.
+    assert!(text.contains("scale: mine.wgsl") && text.contains("20.0 bytes"), "{text}");
+    for (inputs, says) in [
+        ("z=1", "no such parameter"),
+        ("a=uniform:5", "expected a number or index"),
+        ("k=0.5", "is no i32"),
+        ("x=1", "the parameter is a vec2<f32>"),
+        ("a", "expected NAME=VALUE"),
+    ] {
+        let error = failure(&dir, 2, quick(&["mine.wgsl", "--in", inputs]));
+        assert!(error.contains(says), "{error}");
+    }
+    fs::write(dir.join("shader.wgsl"), "@compute @workgroup_size(1) fn main() {}").unwrap();
+    assert!(failure(&dir, 2, ["bench", "shader.wgsl"]).contains("functions of one element"));
+    fs::write(dir.join("broken.wgsl"), "fn f( -> f32 {}").unwrap();
+    failure(&dir, 2, ["bench", "broken.wgsl"]);
+}
+
+#[test]
+fn what_makes_no_sense_is_bad_usage() {
+    let dir = folder("bench_usage");
+    let error = failure(&dir, 2, ["bench", "saxpi"]);
+    assert!(error.contains("neither a shipped loop nor a .wgsl file; the loops are saxpy "), "{error}");
+    for args in [
+        &["saxpy", "saxpy"][..],
+        &["saxpy", "all"],
+        &["saxpy", "--sizes", "100..10"],
+        &["saxpy", "--sizes", "0..10"],
+        &["saxpy", "--backends", "cuda"],
+        &["saxpy", "--time", "0"],
+        &["saxpy", "--in", "a=1"],
+    ] {
+        failure(&dir, 2, [&["bench"], args].concat());
+    }
+    let error = failure(&dir, 2, ["bench", "saxpy", "--threads", "77"]);
+    assert!(error.contains("FORALL_THREADS=77"), "{error}");
+    let error = failure(&dir, 2, ["bench", "saxpy", "--resident"]);
+    assert!(error.contains("is a function") && error.contains("reduce_tree"), "{error}");
+    success(&dir, quick(&["reduce_tree", "--resident"]));
+    assert_eq!(names(&dir), [] as [&str; 0]);
+}
+
+/// Ctrl-C, as a terminal sends it.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_what_was_measured() {
+    let dir = folder("bench_interrupt");
+    let child = Command::new(env!("CARGO_BIN_EXE_forall"))
+        .args(["bench", "saxpy", "mandelbrot", "--time", "600", "--backends", "simd", "--json", "part.json"])
+        .current_dir(&dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.contains("saxpy: ") && text.contains("interrupted: "), "{text}");
+    let json: Value = serde_json::from_str(&fs::read_to_string(dir.join("part.json")).unwrap()).unwrap();
+    assert!(json["interrupted"] == true && !json["loops"].as_array().unwrap().is_empty());
+}
