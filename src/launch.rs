@@ -35,19 +35,20 @@ pub use grid::{Grid, IntoExtent};
 /// [`Error::WrongType`], [`Error::Misaligned`], [`Error::LengthMismatch`], [`Error::TooLong`].
 pub(crate) fn check<'a, 'i: 'a, 'o: 'a>(
     signature: &Signature,
-    args: Args<'i>,
-    outputs: OutputArgs<'o>,
+    mut args: Args<'i>,
+    mut outputs: OutputArgs<'o>,
 ) -> Result<Part<'a>> {
     let kernel = signature.name.as_str();
-    let args = in_order(kernel, "inputs", args.0, &signature.params, |param| &param.field)?;
-    let outputs = in_order(kernel, "outputs", outputs.0, &signature.outputs, |field| field)?;
+    put_in_order(kernel, "inputs", &mut args.0, &signature.params, |param| &param.field)?;
+    put_in_order(kernel, "outputs", &mut outputs.0, &signature.outputs, |field| field)?;
 
     let mut checked = Inputs::new();
-    for (param, arg) in signature.params.iter().zip(args) {
+    for (param, (_, arg)) in signature.params.iter().zip(&args.0) {
         checked.push(input(kernel, param, arg)?);
     }
     let mut checked_outputs = Outputs::new();
-    for (field, OutputArg { data, ty, .. }) in signature.outputs.iter().zip(outputs) {
+    for (field, (_, OutputArg { data, ty, .. })) in signature.outputs.iter().zip(&mut outputs.0) {
+        let (data, ty) = (std::mem::take(data), *ty);
         if ty != field.ty {
             return Err(wrong_type(kernel, field, format!("an array of {ty}"), field.ty, Takes::Array));
         }
@@ -99,16 +100,15 @@ fn index_fits(kernel: &str, name: &str, n: usize) -> Result<()> {
 }
 
 /// Sorts positional and named values into the order of the kernel's fields: exactly one for each.
-fn in_order<'a, A, F, const N: usize>(
+fn put_in_order<'a, A, F, const N: usize>(
     kernel: &str,
     what: &'static str,
-    given: SmallVec<[(Option<&'a str>, A); N]>,
+    given: &mut SmallVec<[(Option<&'a str>, A); N]>,
     fields: &[F],
     field: impl Fn(&F) -> &Field,
-) -> Result<SmallVec<[A; N]>>
+) -> Result<()>
 where
     [(Option<&'a str>, A); N]: smallvec::Array<Item = (Option<&'a str>, A)>,
-    [A; N]: smallvec::Array<Item = A>,
 {
     let names = || fields.iter().map(|f| field(f).name.as_str()).collect::<Vec<_>>().join(", ");
     let count = |got| Error::ArgumentCount {
@@ -120,16 +120,13 @@ where
     };
     // The usual call, all by position, needs no sorting.
     if given.iter().all(|(name, _)| name.is_none()) {
-        if given.len() != fields.len() {
-            return Err(count(given.len()));
-        }
-        return Ok(given.into_iter().map(|(_, value)| value).collect());
+        return if given.len() == fields.len() { Ok(()) } else { Err(count(given.len())) };
     }
 
     let mut slots: Vec<Option<A>> = fields.iter().map(|_| None).collect();
     let total = given.len();
     let mut next = 0;
-    for (name, value) in given {
+    for (name, value) in given.drain(..) {
         let at = match name {
             None if next < slots.len() => {
                 next += 1;
@@ -147,21 +144,19 @@ where
             });
         }
     }
-    slots
-        .into_iter()
-        .zip(fields)
-        .map(|(slot, f)| {
-            slot.ok_or_else(|| Error::MissingParameter {
-                kernel: kernel.to_owned(),
-                name: field(f).name.clone(),
-                expected: field(f).ty.to_string(),
-            })
-        })
-        .collect()
+    for (slot, f) in slots.into_iter().zip(fields) {
+        let value = slot.ok_or_else(|| Error::MissingParameter {
+            kernel: kernel.to_owned(),
+            name: field(f).name.clone(),
+            expected: field(f).ty.to_string(),
+        })?;
+        given.push((None, value));
+    }
+    Ok(())
 }
 
 /// One input against its parameter: kind and type, then the bytes.
-fn input<'a>(kernel: &str, param: &Param, arg: Arg<'a>) -> Result<Input<'a>> {
+fn input<'a>(kernel: &str, param: &Param, arg: &Arg<'a>) -> Result<Input<'a>> {
     let Param { field, takes } = param;
     let wrong = || wrong_type(kernel, field, arg.describe(), field.ty, *takes);
     match arg.0 {

@@ -303,12 +303,15 @@ impl<'a, A: IntoOutput<'a>> IntoOutputs<'a> for A {
 }
 
 macro_rules! tuples {
-    ($into:ident, $all:ident, $one:ident, $name:ident: $($ty:ident)*) => {
-        impl<'a, $($ty: $one<'a>),*> $into<'a> for ($($ty,)*) {
+    ($into:ident, $all:ident, $of:ident, $one:ident, $name:ident: $($ty:ident)*) => {
+        impl<'a, $($ty: $of<'a>),*> $into<'a> for ($($ty,)*) {
             #[allow(non_snake_case, reason = "the type parameters name the values too")]
             fn $name(self) -> $all<'a> {
                 let ($($ty,)*) = self;
-                $all::new()$(.push($ty))*
+                let mut all = $all::new();
+                // In place: `push` by value would move all of them each time.
+                $(all.0.push((None, $ty.$one())));*;
+                all
             }
         }
     };
@@ -334,6 +337,6 @@ macro_rules! up_to_twelve {
 }
 up_to_twelve!(
     sealed_tuples(),
-    tuples(IntoArgs, Args, IntoArg, into_args:),
-    tuples(IntoOutputs, OutputArgs, IntoOutput, into_outputs:)
+    tuples(IntoArgs, Args, IntoArg, into_arg, into_args:),
+    tuples(IntoOutputs, OutputArgs, IntoOutput, into_output, into_outputs:)
 );

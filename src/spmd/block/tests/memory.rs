@@ -109,11 +109,16 @@ fn indices_close_together() {
             let last = g.iter().max().map_or(0, |last| *last as usize);
             for kept in [u32::MAX, 0b1101, 1 << 7] {
                 let active: Vec<u32> = (0..n).map(|i| kept >> (i % 16) & 1).collect();
+                let lengths = [last + 1, last, last.saturating_sub(5), last + 40];
+                check_indices(&g, &active, lengths);
+                if kept == u32::MAX {
+                    continue;
+                }
                 // Who is not active aims anywhere.
                 let wild =
                     |i: usize| if active[i] == 0 { (i as u32).wrapping_mul(0x9e37_79b9) } else { g[i] };
                 let g: Vec<u32> = (0..g.len()).map(wild).collect();
-                check_indices(&g, &active, [last + 1, last, last.saturating_sub(5), last + 40]);
+                check_indices(&g, &active, lengths);
             }
         }
     }
@@ -288,6 +293,32 @@ fn arrays() {
     for n in [1, 17, 900, 2100] {
         let g: Vec<u32> = (0..n).map(|i| if i % 5 == 0 { u32::MAX } else { i % 8 }).collect();
         check(&p, &[&g], n as usize, n);
+    }
+}
+
+/// Some lanes store to an array, at one element or several: the others keep theirs.
+#[test]
+fn masked_arrays() {
+    let mut p = program(&["g", "Out"]);
+    p.locals.push(LocalDecl { name: "array".into(), words: 4 });
+    let array = Memory::Local(Local(0));
+    let mut body = vec![];
+    let i = id(&mut p, &mut body);
+    let index = load(&mut p, &mut body, Ty::U32, buffer(0), i);
+    store(&mut body, array, index, index);
+    let (three, zero) = (int(&mut p, &mut body, 3), int(&mut p, &mut body, 0));
+    let low = binary(&mut p, &mut body, Ty::U32, Binary::AndI, i, three);
+    let some = binary(&mut p, &mut body, Ty::Bool, Binary::EqI, low, zero);
+    let mut then = vec![];
+    store(&mut then, array, index, i);
+    body.push(Stmt::If { cond: some, then, otherwise: vec![] });
+    let x = load(&mut p, &mut body, Ty::U32, array, index);
+    store(&mut body, buffer(1), i, x);
+    p.body = body;
+    for n in [16, 60] {
+        for g in [|_| 3, |_| 4, |i| i % 5, |i: u32| if i == 21 { 1 } else { 2 }] {
+            check(&p, &[&(0..n).map(g).collect::<Vec<u32>>()], n as usize, n);
+        }
     }
 }
 
