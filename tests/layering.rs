@@ -34,6 +34,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rayon", &["exec/threads"]),
     ("rustix", &["exec/threads"]),
     ("wide", &["kernel/closure", "element"]),
+    ("etcetera", &["dispatch/machine/profile"]),
     ("fearless_simd", &["cpu", "spmd/math", "spmd/block", "kernel/closure"]),
 ];
 

@@ -11,6 +11,7 @@ mod npy;
 mod progress;
 mod run;
 mod summary;
+mod tune;
 mod value;
 
 use std::io::{self, Write};
@@ -36,6 +37,7 @@ enum Sub {
     Check(check::Options),
     Bench(bench::Options),
     Devices(devices::Options),
+    Tune(tune::Options),
 }
 
 /// Why the command ends with an error.
@@ -128,6 +130,7 @@ fn main() -> ExitCode {
         Sub::Check(options) => check::run(&options),
         Sub::Bench(options) => bench::run(&options),
         Sub::Devices(options) => devices::run(&options),
+        Sub::Tune(options) => tune::run(&options),
     };
     match done.and_then(|text| print(&text)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -422,7 +422,7 @@ impl Dispatcher {
     }
 
     fn run_on_gpu(&self, kernel: &Kernel, part: &mut Part<'_>) -> Result<Times> {
-        let operations = Some(kernel.operations(part)?.count());
+        let operations = Some(kernel.operations(part)?.counts.operations());
         self.gpu().run(kernel, operations, part)
     }
 
@@ -460,10 +460,9 @@ fn not_built(kernel: &str) -> Error {
 mod gpu {
     use std::sync::{Arc, PoisonError, RwLock};
 
-    use super::super::machine::GpuFacts;
+    use super::super::machine::{Closed, GpuFacts};
     use super::super::plan::{self, Exclusion};
     use crate::backend::{Backend, Policy};
-    use crate::exec::gpu::Gpu;
 
     /// What opening a GPU costs, roughly, in nanoseconds: loading the driver dominates.
     const OPEN_NS: f64 = 300e6;
@@ -508,22 +507,21 @@ mod gpu {
         match (policy, known) {
             (_, Some((ready @ Known::Ready(_), _))) => ready,
             // Whoever asks for the GPU by name gets another try.
-            (Policy::Only(Backend::Gpu), _) => open(spent),
+            (Policy::Only(Backend::Gpu), _) => open(spent, true),
             // Drivers come up late: after a failure, the loops may buy another look when they have cost twice as much.
-            (Policy::Auto, Some((_, then))) if spent >= 2.0 * then.max(OPEN_NS) => open(spent),
+            (Policy::Auto, Some((_, then))) if spent >= 2.0 * then.max(OPEN_NS) => open(spent, false),
             (_, Some((known, _))) => known,
-            (Policy::Auto, None) if spent >= OPEN_NS => open(spent),
+            (Policy::Auto, None) if spent >= OPEN_NS => open(spent, false),
             (_, None) => Known::Unopened,
         }
     }
 
     /// Opens and measures the GPU.
-    fn open(spent: f64) -> Known {
-        let opened =
-            Gpu::shared().open().and_then(|_| GpuFacts::measure().map_err(|error| error.to_string()));
-        let found = match opened {
-            Ok(facts) => Known::Ready(Arc::new(facts)),
-            Err(reason) => Known::Excluded(Exclusion::NoAdapter, Some(reason.into())),
+    fn open(spent: f64, by_name: bool) -> Known {
+        let found = match GpuFacts::open(by_name) {
+            Ok((facts, _)) => Known::Ready(Arc::new(facts)),
+            Err(Closed::Probing) => Known::Excluded(Exclusion::Probing, None),
+            Err(Closed::None(reason)) => Known::Excluded(Exclusion::NoAdapter, Some(reason.into())),
         };
         *KNOWN.write().unwrap_or_else(PoisonError::into_inner) = Some((found.clone(), spent));
         found

@@ -9,6 +9,7 @@
 
 use super::machine::{CpuFacts, GpuFacts};
 use crate::error::Result;
+use crate::exec::threads::BREAK_EVEN;
 use crate::kernel::Kernel;
 use crate::kernel::cost::Counts;
 use crate::launch::Data;
@@ -16,8 +17,8 @@ use crate::launch::job::Job;
 use crate::part::{Input, Part};
 use crate::spmd::ir::LANES;
 
-/// What a thread must have to do to be called, in nanoseconds, as the pool's executor has it.
-const WORTH_A_THREAD_NS: f64 = 40_000.0;
+/// What a thread must have to do to be called, in nanoseconds.
+const WORTH_A_THREAD_NS: f64 = BREAK_EVEN.as_nanos() as f64;
 
 /// What one element of a loop costs, in this machine's terms.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -180,7 +181,7 @@ impl Terms {
 pub(crate) fn simd(cpu: &CpuFacts, work: &Work, n: f64) -> Terms {
     let bytes = work.bytes(n);
     Terms {
-        fixed: work.calls * cpu.call_ns,
+        fixed: work.calls * if work.block.is_infinite() { cpu.launch_ns } else { cpu.call_ns },
         work: work.compute(cpu, n).max(bytes / cpu.bandwidth_of(bytes)),
         transfer: fetch_ns(cpu, work),
     }
@@ -195,9 +196,10 @@ pub(crate) fn threads(cpu: &CpuFacts, work: &Work, n: f64, idle: bool) -> Terms 
     let alone = simd(cpu, work, n);
     let fork_join = work.calls * if idle { cpu.fork_join_idle_ns } else { cpu.fork_join_ns };
     let others = (cpu.threads as f64 - 1.0).max(1.0);
-    let called = (alone.work / work.calls / WORTH_A_THREAD_NS).clamp(1.0, others);
+    let compute = work.compute(cpu, n);
+    let called = (compute / work.calls / WORTH_A_THREAD_NS).clamp(1.0, others);
     let speed_up = 1.0 + (cpu.speed_up - 1.0) * called / others;
-    let shared = (work.compute(cpu, n) / speed_up).max(bytes / cpu.bandwidth_of_all(bytes));
+    let shared = (compute / speed_up).max(bytes / cpu.bandwidth_of_all(bytes));
     if fork_join + shared < alone.work {
         Terms { fixed: alone.fixed + fork_join, work: shared, ..alone }
     } else {
@@ -220,5 +222,129 @@ pub(crate) fn gpu(gpu: &GpuFacts, work: &Work, n: f64) -> Terms {
         fixed: gpu.call_ns,
         work: (n * work.counts.operations() / gpu.ops_per_ns).max(work.bytes(n) / gpu.bytes_per_ns),
         transfer: up / gpu.upload_bytes_per_ns + down / gpu.download_bytes_per_ns,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GPU: GpuFacts = GpuFacts {
+        call_ns: 60_000.0,
+        ops_per_ns: 5_000.0,
+        bytes_per_ns: 500.0,
+        upload_bytes_per_ns: 12.0,
+        download_bytes_per_ns: 10.0,
+    };
+
+    /// Bodies of every kind: light, heavy, native, with whole arrays, and one of nothing.
+    fn works() -> Vec<Work> {
+        let of = |counts: Counts, block: f64, whole: f64| Work {
+            counts,
+            known: true,
+            begun: if block > 1.0 { counts.begun() } else { 0.0 },
+            block,
+            calls: 1.0,
+            read: 8.0,
+            written: 4.0,
+            whole,
+            transfer: None,
+        };
+        let light = Counts { simple: 2.0, fused: 1.0, load: 2.0, store: 1.0, ..Counts::default() };
+        let heavy = Counts { simple: 900.0, transcendental: 40.0, gather: 7.0, uniform: 300.0, ..light };
+        vec![
+            of(light, 1024.0, 0.0),
+            of(heavy, 1024.0, 0.0),
+            of(heavy, 64.0, 1e6),
+            of(heavy, 1.0, 0.0),
+            Work { read: 0.0, written: 0.0, ..of(Counts::default(), 1024.0, 0.0) },
+        ]
+    }
+
+    #[test]
+    fn more_elements_are_never_predicted_faster() {
+        for threads_of in [1, 2, 64] {
+            let cpu = CpuFacts::assumed(threads_of);
+            for work in works() {
+                let mut last = [0.0; 4];
+                for n in (0..64).chain((6..40).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit, (1 << bit) + 1]))
+                {
+                    let n = n as f64;
+                    let now = [
+                        simd(&cpu, &work, n).total(),
+                        threads(&cpu, &work, n, false).total(),
+                        threads(&cpu, &work, n, true).total(),
+                        gpu(&GPU, &work, n).total(),
+                    ];
+                    for (now, last) in now.iter().zip(last) {
+                        assert!(
+                            now.is_finite() && *now >= last,
+                            "{n} elements: {now} after {last}, {work:?}"
+                        );
+                    }
+                    last = now;
+                    assert!(now[1] <= now[2], "idle threads are no faster");
+                    // The pool's executor starts on the calling thread, and stays there if that is best.
+                    assert!(now[2] <= now[0]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn more_of_anything_is_never_predicted_faster() {
+        let cpu = CpuFacts::assumed(8);
+        for work in works() {
+            let more = |change: fn(&mut Work)| {
+                let mut work = work;
+                change(&mut work);
+                work
+            };
+            let changed = [
+                more(|work| work.counts.divide_int += 1.0),
+                more(|work| work.counts.atomic += 1.0),
+                more(|work| work.begun += 10.0),
+                more(|work| work.read += 4.0),
+                more(|work| work.written += 4.0),
+                more(|work| work.whole += 1e6),
+            ];
+            for n in [1.0, 1e3, 1e6] {
+                for changed in &changed {
+                    assert!(simd(&cpu, changed, n).total() >= simd(&cpu, &work, n).total());
+                    assert!(threads(&cpu, changed, n, true).total() >= threads(&cpu, &work, n, true).total());
+                    assert!(gpu(&GPU, changed, n).total() >= gpu(&GPU, &work, n).total());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_where_it_runs_is_not_moved() {
+        let cpu = CpuFacts::assumed(8);
+        let at_home = works()[0];
+        let resident = Work { transfer: Some(Transfer::default()), ..at_home };
+        let away = Work { transfer: Some(Transfer { fetch: 12e6, ..Transfer::default() }), ..at_home };
+        let n = 1e6;
+        assert_eq!(gpu(&GPU, &resident, n).transfer, 0.0);
+        assert_eq!(gpu(&GPU, &at_home, n).transfer, 8e6 / 12.0 + 4e6 / 10.0);
+        assert_eq!(simd(&cpu, &resident, n).transfer, 0.0);
+        for terms in [simd(&cpu, &away, n), threads(&cpu, &away, n, false)] {
+            assert_eq!(terms.transfer, 12e6 / cpu.bandwidth[3]);
+        }
+        // The rest is the same.
+        assert_eq!(gpu(&GPU, &resident, n).work, gpu(&GPU, &at_home, n).work);
+        assert_eq!(simd(&cpu, &away, n).work, simd(&cpu, &at_home, n).work);
+    }
+
+    #[test]
+    fn threads_take_as_much_as_they_may() {
+        let cpu = CpuFacts { speed_up: 6.0, ..CpuFacts::assumed(8) };
+        let heavy = works()[1];
+        let (alone, shared) = (simd(&cpu, &heavy, 1e6), threads(&cpu, &heavy, 1e6, false));
+        assert!((alone.work / shared.work - 6.0).abs() < 1e-6);
+        // So little that nobody is called.
+        assert_eq!(threads(&cpu, &heavy, 16.0, false), simd(&cpu, &heavy, 16.0));
+        let one = CpuFacts::assumed(1);
+        assert_eq!(threads(&one, &heavy, 1e6, false), simd(&one, &heavy, 1e6));
     }
 }

@@ -30,6 +30,8 @@ pub enum Exclusion {
     NotBuilt,
     /// The machine has no GPU that counts; `forall devices` lists what was found.
     NoAdapter,
+    /// Measuring the GPU crashed or hung the last process; `forall tune` tries again.
+    Probing,
     /// The kernel has no WGSL body, and a GPU runs nothing else.
     ClosureOnly,
     /// The call came from a worker of the thread pool: it stays on that worker's lanes.
@@ -47,6 +49,7 @@ impl fmt::Display for Exclusion {
         f.write_str(match self {
             Self::NotBuilt => "built without the gpu feature",
             Self::NoAdapter => "no GPU here (`forall devices` lists every adapter and why it does not count)",
+            Self::Probing => "measuring it crashed or hung the last process (`forall tune` tries again)",
             Self::ClosureOnly => "the kernel has no WGSL body",
             Self::Nested => "called from a pool worker, which keeps its loops on its own lanes",
             Self::OneThread => "the pool has one thread",

@@ -12,6 +12,10 @@ use crate::spmd::ir::{
 /// How often a loop is assumed to go round when that cannot be known: while a condition on computed values holds.
 pub(crate) const ASSUMED_ROUNDS: f64 = 16.0;
 
+/// The part of its lanes for which each side of a branch is taken to run: one half where the lanes of every chunk agree, all where they
+/// do not.
+const BOTH_WAYS: f64 = 0.75;
+
 /// The static cost of a body.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Cost {
@@ -23,10 +27,12 @@ pub(crate) struct Cost {
 #[derive(Clone, Debug, PartialEq)]
 struct Repeated {
     rounds: Rounds,
+    /// Whether something in it may end it before that.
+    early: bool,
     cost: Cost,
 }
 
-/// How often a loop goes round, at most: early exits are not foreseen.
+/// How often a loop goes round, at most.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Rounds {
     Known(f64),
@@ -83,6 +89,8 @@ pub(crate) struct Counts {
     pub written: f64,
     /// How many loops were assumed to go round [`ASSUMED_ROUNDS`] times.
     pub unbounded: u32,
+    /// How many loops may end early, and were assumed to do so at any order of magnitude.
+    pub early: u32,
 }
 
 /// How many lanes share a uniform operation: a block has 64 to 1024.
@@ -138,6 +146,7 @@ impl Counts {
         self.read += other.read;
         self.written += other.written;
         self.unbounded += other.unbounded;
+        self.early += other.early;
     }
 }
 
@@ -161,6 +170,11 @@ impl Cost {
         for repeated in &self.loops {
             let inside = repeated.cost.counts(known);
             match repeated.rounds.count(known) {
+                Some(rounds) if repeated.early && rounds > 1.0 => {
+                    // The mean of a number whose order of magnitude may be any up to that.
+                    counts.add(&inside, (rounds - 1.0) / rounds.ln());
+                    counts.early += 1;
+                }
                 Some(rounds) => counts.add(&inside, rounds),
                 None => {
                     counts.add(&inside, ASSUMED_ROUNDS);
@@ -174,6 +188,15 @@ impl Cost {
     fn add(&mut self, other: Self) {
         self.once.add(&other.once, 1.0);
         self.loops.extend(other.loops);
+    }
+
+    /// The same for lanes of which only so many do it.
+    fn times(self, share: f64) -> Self {
+        let mut once = Counts::default();
+        once.add(&self.once, share);
+        let loops = self.loops.into_iter();
+        let loops = loops.map(|inside| Repeated { cost: inside.cost.times(share), ..inside }).collect();
+        Self { once, loops }
     }
 }
 
@@ -246,22 +269,24 @@ impl Walk<'_> {
                 Stmt::Let(value, op) => self.operation(*value, op, &mut cost.once),
                 Stmt::Set { var, value, .. } => self.starts[var.index()] = self.constant(*value),
                 Stmt::Store { memory, index, .. } => {
-                    if self.is_linear(*memory, *index) {
-                        cost.once.store += 1.0;
+                    let stride = self.stride(*memory, *index);
+                    if stride.is_some() {
                         cost.once.written += bytes(*memory);
-                    } else {
-                        cost.once.gather += 1.0;
+                    }
+                    match stride {
+                        Some(1) => cost.once.store += 1.0,
+                        _ => cost.once.gather += 1.0,
                     }
                 }
                 Stmt::Effect { effect: Effect::Barrier, .. } => cost.once.uniform += 1.0,
                 Stmt::Effect { effect, .. } => match effect.memory() {
                     Some(Memory::Buffer(_)) => cost.once.atomic += 1.0,
-                    // Lane by lane, or a scan over a subgroup.
-                    _ => cost.once.gather += 1.0,
+                    // Lane by lane: a load, what is to be done, and a store; or a scan over a subgroup.
+                    _ => cost.once.gather += 3.0,
                 },
                 Stmt::If { cond, then, otherwise } => {
                     let before = self.starts.clone();
-                    let mut one = self.block(then);
+                    let one = self.block(then);
                     let behind = std::mem::replace(&mut self.starts, before);
                     let two = self.block(otherwise);
                     self.merge(&behind);
@@ -270,19 +295,26 @@ impl Walk<'_> {
                         let guess = |cost: &Cost| cost.counts(&|_| None).operations();
                         cost.add(if guess(&one) < guess(&two) { two } else { one });
                     } else {
-                        // In a block of lanes that disagree both do.
-                        one.add(two);
-                        cost.add(one);
+                        // In chunks whose lanes disagree both do. Masks are made and undone, and what is assigned is merged.
+                        let leaves = matches!(then.last(), Some(Stmt::Break(_))) && otherwise.is_empty();
+                        cost.once.uniform += if leaves { 1.0 } else { 4.0 };
+                        cost.once.simple += if leaves { 1.0 } else { 2.0 };
+                        let share = if otherwise.is_empty() || then.is_empty() { 1.0 } else { BOTH_WAYS };
+                        cost.add(one.times(share));
+                        cost.add(two.times(share));
                     }
                 }
                 Stmt::Loop { label, body, continuing, break_if } => {
                     let before = self.starts.clone();
                     let mut inside = self.block(body);
                     inside.add(self.block(continuing));
-                    let rounds = Shape { walk: self, before: &before, label: *label, body, continuing };
-                    let rounds = rounds.rounds(*break_if);
+                    // Of its own: who goes on is looked at in each round.
+                    inside.once.uniform += 1.0;
+                    let shape = Shape { walk: self, before: &before, label: *label, body, continuing };
+                    let rounds = shape.rounds(*break_if);
+                    let early = exits(body, &mut Vec::new()) + usize::from(break_if.is_some()) > 1;
                     self.merge(&before);
-                    cost.loops.push(Repeated { rounds, cost: inside });
+                    cost.loops.push(Repeated { rounds, early, cost: inside });
                 }
                 Stmt::Scope { body, .. } => {
                     let before = self.starts.clone();
@@ -311,8 +343,12 @@ impl Walk<'_> {
         }
     }
 
-    fn is_linear(&self, memory: Memory, index: Value) -> bool {
-        !matches!(memory, Memory::Local(_)) && matches!(self.program.value(index).class, Class::Linear { .. })
+    /// How far apart the words of neighbouring lanes are, where all are as far.
+    fn stride(&self, memory: Memory, index: Value) -> Option<u32> {
+        match self.program.value(index).class {
+            Class::Linear { stride } if !matches!(memory, Memory::Local(_)) => Some(stride),
+            _ => None,
+        }
     }
 
     /// Counts who reads what.
@@ -367,7 +403,8 @@ impl Walk<'_> {
         if matches!(op, Op::Const(_) | Op::Builtin(_) | Op::Get(_) | Op::Length { .. }) {
             return;
         }
-        if decl.class == Class::Uniform {
+        // What follows from the lane's number is kept as one number too.
+        if decl.class == Class::Uniform || matches!(decl.class, Class::Linear { stride: 1.. }) {
             counts.uniform += 1.0;
             return;
         }
@@ -375,11 +412,16 @@ impl Walk<'_> {
             counts.fused += 1.0;
         }
         match *op {
-            Op::Load { memory, index } if self.is_linear(memory, index) => {
-                counts.load += 1.0;
-                counts.read += bytes(memory);
+            Op::Load { memory, index } => {
+                let stride = self.stride(memory, index);
+                if stride.is_some() {
+                    counts.read += bytes(memory);
+                }
+                match stride {
+                    Some(0 | 1) => counts.load += 1.0,
+                    _ => counts.gather += 1.0,
+                }
             }
-            Op::Load { .. } => counts.gather += 1.0,
             Op::Unary(op, _) => match op {
                 Unary::SqrtF => counts.quotients(1.0),
                 Unary::InverseSqrt => counts.quotients(2.0),
@@ -428,6 +470,24 @@ impl Counts {
     }
 }
 
+/// Ways out of a block that is the body of a loop; `inside` are the labels of what is in it.
+fn exits(block: &Block, inside: &mut Vec<Label>) -> usize {
+    let mut count = 0;
+    for stmt in block {
+        count += match stmt {
+            Stmt::Break(label) => usize::from(!inside.contains(label)),
+            Stmt::Return => 1,
+            Stmt::If { then, otherwise, .. } => exits(then, inside) + exits(otherwise, inside),
+            Stmt::Loop { label, body, .. } | Stmt::Scope { label, body } => {
+                inside.push(*label);
+                exits(body, inside)
+            }
+            _ => 0,
+        };
+    }
+    count
+}
+
 /// A loop whose statements have been counted, to find its counter.
 struct Shape<'a, 'b> {
     walk: &'a Walk<'b>,
@@ -469,6 +529,9 @@ impl Shape<'_, '_> {
     /// The rounds until this condition, asked at the start or the end of each, is `leaves_if`.
     fn exit(&self, cond: Value, leaves_if: bool, at_end: bool) -> Rounds {
         let Some(Op::Binary(op, a, b)) = self.op(cond) else { return Rounds::Unknown };
+        if let Some(rounds) = self.doubling(op, a, b, leaves_if) {
+            return rounds;
+        }
         // Brought to "goes on while `a < b`", or `a <= b`.
         let (a, b, inclusive) = match (op, leaves_if) {
             (Binary::LtU | Binary::LtI, false) => (a, b, false),
@@ -493,6 +556,55 @@ impl Shape<'_, '_> {
             }
             _ => Rounds::Unknown,
         }
+    }
+
+    /// The rounds of a counter that is doubled, halved and the like, until it is compared with a constant.
+    fn doubling(&self, op: Binary, a: Value, b: Value, leaves_if: bool) -> Option<Rounds> {
+        /// Where the start is not known: a counter of 32 bits has no more than 32, and few have that.
+        const SOME: f64 = 6.0;
+        let (var, last, swapped) = match (self.op(a)?, self.op(b)?) {
+            (Op::Get(var), Op::Const(last)) => (var, last, false),
+            (Op::Const(last), Op::Get(var)) => (var, last, true),
+            _ => return None,
+        };
+        let Op::Binary(step, before, by) = self.op(self.only_set(var)?)? else { return None };
+        let by = self.walk.constant(by).filter(|_| self.op(before) == Some(Op::Get(var)))?;
+        let next = |x: u32| match step {
+            Binary::ShlI => Some(x << (by & 31)),
+            Binary::ShrU => Some(x >> (by & 31)),
+            Binary::MulI => Some(x.wrapping_mul(by)),
+            Binary::DivU => x.checked_div(by),
+            _ => None,
+        };
+        let goes_on = |x: u32| {
+            let (a, b) = if swapped { (last, x) } else { (x, last) };
+            let holds = match op {
+                Binary::LtU => a < b,
+                Binary::LeU => a <= b,
+                Binary::EqI => a == b,
+                Binary::NeI => a != b,
+                _ => return None,
+            };
+            Some(holds != leaves_if)
+        };
+        (next(1).and(goes_on(1)))?;
+        let Some(mut x) = self.before[var.index()] else { return Some(Rounds::Known(SOME)) };
+        let mut rounds = 0.0;
+        while rounds < 32.0 && goes_on(x)? {
+            x = next(x)?;
+            rounds += 1.0;
+        }
+        Some(Rounds::Known(rounds))
+    }
+
+    /// What the loop assigns to the variable, if it does so once and in every round.
+    fn only_set(&self, var: Var) -> Option<Value> {
+        let mut sets = self.body.iter().chain(self.continuing).filter_map(|stmt| match stmt {
+            Stmt::Set { var: set, value, .. } if *set == var => Some(*value),
+            _ => None,
+        });
+        let (Some(next), None) = (sets.next(), sets.next()) else { return None };
+        (!self.sets_inside(var)).then_some(next)
     }
 
     /// Bits as a number of the value's type.
@@ -530,13 +642,8 @@ impl Shape<'_, '_> {
             },
             _ => return None,
         };
-        let mut steps = self.body.iter().chain(self.continuing).filter_map(|stmt| match stmt {
-            Stmt::Set { var: set, value, .. } if *set == var => Some(*value),
-            _ => None,
-        });
-        let (Some(next), None) = (steps.next(), steps.next()) else { return None };
-        let Some(Op::Binary(Binary::AddI, before, by)) = self.op(next) else { return None };
-        if self.op(before) != Some(Op::Get(var)) || self.sets_inside(var) {
+        let Some(Op::Binary(Binary::AddI, before, by)) = self.op(self.only_set(var)?) else { return None };
+        if self.op(before) != Some(Op::Get(var)) {
             return None;
         }
         let step = self.walk.constant(by)?.cast_signed();

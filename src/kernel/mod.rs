@@ -198,13 +198,6 @@ pub(crate) struct Operations {
     pub block: Option<f64>,
 }
 
-impl Operations {
-    /// All of it, in units of a simple f32 operation.
-    pub(crate) fn count(&self) -> f64 {
-        self.counts.operations()
-    }
-}
-
 /// What is asked of a kernel before it runs.
 impl Kernel {
     /// Elements that take about as long as one, because they are computed together: lanes of a vector, or so many lanes of the

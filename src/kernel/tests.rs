@@ -294,7 +294,15 @@ fn operations_follow_the_call() {
     let count = |kernel: &Kernel, args: crate::launch::Args<'_>| {
         let mut out = vec![0.0_f32; 8];
         let part = check(kernel.signature(), args, (&mut out).into_outputs()).expect("a right call");
-        kernel.0.wgsl.as_ref().expect("a WGSL kernel").operations(&part).expect("compiles").count()
+        kernel
+            .0
+            .wgsl
+            .as_ref()
+            .expect("a WGSL kernel")
+            .operations(&part)
+            .expect("compiles")
+            .counts
+            .operations()
     };
     let x = ramp(8);
     let logistic = map(include_str!("../../shaders/logistic_map.wgsl"));

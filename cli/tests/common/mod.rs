@@ -61,12 +61,13 @@ pub(crate) fn read_u32(path: impl AsRef<Path>) -> Vec<u32> {
     data.chunks_exact(4).map(|x| u32::from_le_bytes(x.try_into().unwrap())).collect()
 }
 
-/// Runs the command in a folder, with no GPU and no settings of the caller's.
+/// Runs the command in a folder, with no GPU, no settings of the caller's, and no profile of the machine.
 pub(crate) fn forall<S: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = S>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_forall"));
     for name in ["FORALL_BACKEND", "FORALL_THREADS", "FORALL_EXPLAIN", "RUST_BACKTRACE"] {
         command.env_remove(name);
     }
+    command.env("FORALL_PROFILE", "off");
     command.args(args).current_dir(folder).stdin(Stdio::null()).output().unwrap()
 }
 

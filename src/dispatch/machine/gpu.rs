@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::GpuFacts;
+use super::probing::Probing;
+use super::profile::{self, Access, GpuKey};
+use super::{GpuFacts, Source, access};
 use crate::array::Array;
 use crate::cancel::Watch;
 use crate::error::Result;
 use crate::exec::Times;
-use crate::exec::gpu::Gpu;
+use crate::exec::gpu::{AdapterFact, Gpu};
 use crate::kernel::{Kernel, ShaderOptions};
 use crate::launch::{self, Bindings, Grid, IntoArgs, IntoBindings, IntoOutputs, job};
 
@@ -56,17 +58,78 @@ fn shortest<T>(repeats: usize, mut run: impl FnMut() -> Result<T>) -> Result<(f6
     Ok(best.expect("at least one round"))
 }
 
+/// Why a GPU is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// An earlier process did not live to see it answer.
+    Probing,
+    /// There is none that counts and works: the driver's words.
+    None(String),
+}
+
+/// As [`GpuFacts::open`].
+///
+/// # Errors
+/// Why it is left out.
+pub(super) fn open(access: &Access, by_name: bool) -> Result<(GpuFacts, Source), Closed> {
+    if Probing::went_wrong(access) {
+        if !by_name {
+            return Err(Closed::Probing);
+        }
+        Probing::forget(access);
+    }
+    let probing = Probing::begin(access);
+    let fact = Gpu::shared().open().map_err(Closed::None)?;
+    let key = key_of(&fact);
+    if let Some((facts, saved)) = access.path().and_then(|path| profile::load_gpu(path, &key)) {
+        return Ok((facts, Source::Profile { saved }));
+    }
+    let facts = measure().map_err(|error| Closed::None(error.to_string()))?;
+    drop(probing);
+    if let Ok(path) = access.writable() {
+        // Nobody misses it but the next process, which measures again.
+        let _ = profile::save_gpu(path, key, facts);
+    }
+    Ok((facts, Source::Measured))
+}
+
+/// Opens and measures the GPU, whatever the profile says.
+///
+/// # Errors
+/// Why there is none.
+pub(super) fn open_and_measure() -> Result<(AdapterFact, GpuFacts), String> {
+    let _probing = Probing::begin(access());
+    let fact = Gpu::shared().open()?;
+    let facts = measure().map_err(|error| error.to_string())?;
+    Ok((fact, facts))
+}
+
+/// The key of the open GPU.
+pub(super) fn key() -> Option<GpuKey> {
+    Gpu::shared().open().ok().map(|fact| key_of(&fact))
+}
+
+fn key_of(fact: &AdapterFact) -> GpuKey {
+    GpuKey {
+        library: env!("CARGO_PKG_VERSION").to_owned(),
+        build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+        adapter: fact.name.clone(),
+        api: fact.api.clone(),
+        driver: fact.driver.clone(),
+    }
+}
+
 /// Measures an open GPU: some 30 calls, 20 ms on a discrete card.
 ///
 /// # Errors
 /// What the GPU answers when it refuses a probe; it is then left out.
-pub(super) fn measure() -> Result<GpuFacts> {
+fn measure() -> Result<GpuFacts> {
     let gpu = Gpu::shared();
     let kernel = Kernel::map("fn copy(x: f32) -> f32 { return x; }")?;
     let (source, mut sink) = (vec![1.5_f32; MOVED], vec![0.0_f32; MOVED]);
     let (_, moved): (f64, Times) = shortest(4, || {
         let mut part = launch::check(kernel.signature(), (&source).into_args(), (&mut sink).into_outputs())?;
-        gpu.run(&kernel, Some(kernel.operations(&part)?.count()), &mut part)
+        gpu.run(&kernel, Some(kernel.operations(&part)?.counts.operations()), &mut part)
     })?;
 
     let (x, y) = (Array::<f32>::zeros(RESIDENT), Array::<f32>::zeros(RESIDENT));

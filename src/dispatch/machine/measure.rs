@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{CpuFacts, WORKING_SETS};
+use super::CpuFacts;
 use crate::cancel::Watch;
 use crate::cpu::CpuLevel;
 use crate::element::Element;
@@ -206,6 +206,9 @@ const ATOMICS: &str = "
         atomicAdd(&sums[id.x], 1u);
         atomicAdd(&sums[id.x], id.x);
     }";
+const LAUNCH: &str = "
+    @group(0) @binding(0) var<storage, read_write> y: array<u32>;
+    @compute @workgroup_size(64) fn probe(@builtin(global_invocation_id) id: vec3u) { y[id.x] = id.x; }";
 const COPY: &str = "fn copy(x: f32) -> f32 { return x; }";
 /// About 5 ns for each element on one thread: what the pool is measured with.
 const GRIND: &str = "fn grind(x: f32) -> f32 {
@@ -313,7 +316,7 @@ fn operations(kernel: &Kernel, arrays: &Arrays) -> Result<Operations> {
 pub(super) fn cpu(pool: &Threads, effort: Effort) -> Result<CpuFacts> {
     let thorough = effort == Effort::Thorough;
     let assumed = CpuFacts::assumed(pool.count());
-    let arrays = &Arrays::new(if thorough { WORKING_SETS[3] / 8 } else { QUICK_DRAM / 8 });
+    let arrays = &Arrays::new(if thorough { CpuFacts::WORKING_SETS[3] / 8 } else { QUICK_DRAM / 8 });
     let (copy, grind) = (&Kernel::map(COPY)?, &Kernel::map(GRIND)?);
     let loops = class_loops()?;
     let loops = if thorough { &loops[..] } else { &loops[..1] };
@@ -336,6 +339,7 @@ pub(super) fn cpu(pool: &Threads, effort: Effort) -> Result<CpuFacts> {
     let mut cpu = assumed;
     cpu.fresh_bytes_per_ns = arrays.fresh;
     cpu.call_ns = probes.best(call);
+    cpu.launch_ns = assumed.launch_ns * cpu.call_ns / assumed.call_ns;
     let first = operations(&loops[0].kernel, arrays)?.counts;
     // Of one block of a chunk and of two full ones: what grows with the lanes, and what with the blocks.
     let (small, large) = (probes.best(chunk) - cpu.call_ns, probes.best(classes[0]) - cpu.call_ns);
@@ -471,6 +475,7 @@ struct Careful {
     /// A copy in the last cache on all threads: bytes and probe.
     cache_all: Option<(f64, usize)>,
     peak: usize,
+    launch: usize,
     atomics: usize,
 }
 
@@ -479,38 +484,44 @@ impl Careful {
         let copy = Kernel::scalar("copy", |x: f32| x);
         let caches = std::array::from_fn(|at| {
             let copy = copy.clone();
-            probes.add([30, 20, 8][at], move || one(&copy, arrays, WORKING_SETS[at] / 8, None))
+            probes.add([30, 20, 8][at], move || one(&copy, arrays, CpuFacts::WORKING_SETS[at] / 8, None))
         });
         let empty = copy.clone();
         let native = probes.add(30, move || one(&empty, arrays, 1, None));
         let cache_all = (pool.count() > 1).then(|| {
-            let (bytes, run) = passes(pool, copy, arrays, WORKING_SETS[2]);
+            let (bytes, run) = passes(pool, copy, arrays, CpuFacts::WORKING_SETS[2]);
             (bytes, probes.add(4, run))
         });
         let peak = peak();
         let peak = probes.add(20, move || one(&peak, arrays, ELEMENTS, None));
-        let atomics = Kernel::shader(ATOMICS)?;
-        let atomics = probes.add(8, move || {
-            let mut results = arrays.results.borrow_mut();
-            let bindings = Bindings::new().bind("sums", &mut results[..]);
-            let mut job = job::check(&atomics, Grid::threads(ELEMENTS as u32), bindings.into_bindings())?;
-            shader::run(&mut job, CpuLevel::detected(), None, &Watch::NEVER, None).map(drop)
-        });
-        Ok(Self { caches, native, cache_all, peak, atomics })
+        let mut launched = |repeats, shader, n: u32| -> Result<usize> {
+            let kernel = Kernel::shader(shader)?;
+            Ok(probes.add(repeats, move || {
+                let mut results = arrays.results.borrow_mut();
+                let binding = kernel.bindings()[0].name.as_str();
+                let bindings = Bindings::new().bind(binding, &mut results[..]);
+                let mut job = job::check(&kernel, Grid::threads(n), bindings.into_bindings())?;
+                shader::run(&mut job, CpuLevel::detected(), None, &Watch::NEVER, None).map(drop)
+            }))
+        };
+        let launch = launched(30, LAUNCH, 1)?;
+        let atomics = launched(8, ATOMICS, ELEMENTS as u32)?;
+        Ok(Self { caches, native, cache_all, peak, launch, atomics })
     }
 
     fn read(&self, probes: &Probes<'_>, cpu: &mut CpuFacts) {
         let call = probes.best(self.native);
         let net = |at: usize| (probes.best(at) - call).max(0.1 * probes.best(at));
         for (at, &probe) in self.caches.iter().enumerate() {
-            cpu.bandwidth[at] = WORKING_SETS[at] as f64 / net(probe);
+            cpu.bandwidth[at] = CpuFacts::WORKING_SETS[at] as f64 / net(probe);
         }
         if let Some((bytes, at)) = self.cache_all {
             cpu.bandwidth_all[2] = bytes / probes.best(at);
         }
         cpu.flops_per_ns = CHAIN_FLOPS * ELEMENTS as f64 / net(self.peak);
         // Two of them, and each invocation's index.
-        let atomic = (probes.best(self.atomics) - cpu.call_ns) / (2 * ELEMENTS) as f64;
+        cpu.launch_ns = probes.best(self.launch);
+        let atomic = (probes.best(self.atomics) - cpu.launch_ns) / (2 * ELEMENTS) as f64;
         cpu.lane.atomic = atomic.max(cpu.lane.simple);
     }
 }

@@ -6,7 +6,11 @@
 #[cfg(feature = "gpu")]
 mod gpu;
 mod measure;
+#[cfg(any(feature = "gpu", test))]
+mod probing;
+mod profile;
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +19,7 @@ use crate::cpu::CpuLevel;
 use crate::error::Result;
 use crate::exec::threads::Threads;
 use crate::kernel::cost::Counts;
+use profile::{Access, CpuKey};
 
 /// What was measured of this machine: what the dispatcher predicts from, and the roofs of a roofline.
 ///
@@ -40,9 +45,6 @@ pub struct Machine {
     pub gpu: Option<GpuFacts>,
 }
 
-/// Working sets that bandwidths are measured for, in bytes: one for each level of cache that CPUs usually have, and main memory.
-pub(crate) const WORKING_SETS: [usize; 4] = [16 << 10, 256 << 10, 4 << 20, 72 << 20];
-
 /// How fast the CPU backends are. Times are in nanoseconds, rates per nanosecond: bytes per nanosecond are GB/s.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -51,6 +53,8 @@ pub struct CpuFacts {
     pub threads: usize,
     /// A call of a loop on one thread, besides its elements.
     pub call_ns: f64,
+    /// A launch of a shader on one thread, besides its invocations.
+    pub launch_ns: f64,
     /// To begin an operation of the block interpreter, once for all lanes of a block.
     pub begin_ns: f64,
     /// An operation of one lane.
@@ -61,7 +65,7 @@ pub struct CpuFacts {
     pub fork_join_idle_ns: f64,
     /// How much faster all threads compute than one; not more than `threads`, often less.
     pub speed_up: f64,
-    /// Bytes read and written per nanosecond by one thread, where a loop's arrays take 16 KiB, 256 KiB, 4 MiB, and 72 MiB.
+    /// Bytes read and written per nanosecond by one thread, for each of [`CpuFacts::WORKING_SETS`].
     pub bandwidth: [f64; 4],
     /// The same of all threads.
     pub bandwidth_all: [f64; 4],
@@ -116,7 +120,6 @@ pub struct GpuFacts {
 /// Where the facts behind a prediction come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-#[allow(dead_code, reason = "the profile on disk makes one of them")]
 pub(crate) enum Source {
     /// Nobody has measured yet: the loops of this process have not been worth it.
     Assumed,
@@ -162,23 +165,66 @@ impl Machine {
         let pool = Threads::global()?;
         let cpu = measure::cpu(pool, measure::Effort::Thorough)?;
         let _ = BEST.set((cpu, Source::Measured));
-        Ok(Self { model: String::new(), level: CpuLevel::detected().name(), cpu, adapter: None, gpu: None })
+        let machine = Self {
+            model: profile::model(),
+            level: CpuLevel::detected().name(),
+            cpu,
+            adapter: None,
+            gpu: None,
+        };
+        #[cfg(feature = "gpu")]
+        let machine = {
+            probing::Probing::forget(access());
+            let found = gpu::open_and_measure().ok();
+            let (adapter, gpu) = found.map(|(fact, facts)| (fact.name, facts)).unzip();
+            Self { adapter, gpu, ..machine }
+        };
+        Ok(machine)
+    }
+
+    /// Keeps the facts for other processes, in the file that `FORALL_PROFILE` names or in the system's folder for caches; tells where.
+    ///
+    /// # Errors
+    /// Why they are not kept, in words: `FORALL_PROFILE` is `off` or `readonly`, `CI` is set, or the file cannot be written.
+    pub fn save(&self) -> Result<PathBuf, String> {
+        let path = access().writable().map_err(str::to_owned)?;
+        let saved = profile::save_cpu(path, CpuKey::here(self.cpu.threads), self.cpu);
+        #[cfg(feature = "gpu")]
+        let saved = saved.and_then(|()| match (self.gpu, gpu::key()) {
+            (Some(facts), Some(key)) => profile::save_gpu(path, key, facts),
+            _ => Ok(()),
+        });
+        saved.map(|()| path.to_owned()).map_err(|error| format!("{}: {error}", path.display()))
     }
 }
 
-/// What was measured with care, by this process or an earlier one.
+/// What may be done with the profile, as the environment had it at the first look.
+fn access() -> &'static Access {
+    static ACCESS: OnceLock<Access> = OnceLock::new();
+    ACCESS.get_or_init(Access::from_environment)
+}
+
+/// What was measured with care by this process, or at all by an earlier one.
 static BEST: OnceLock<(CpuFacts, Source)> = OnceLock::new();
 
+/// What reading the profile costs, roughly, in nanoseconds.
+const READ_NS: f64 = 2e5;
 /// What measuring the CPU in passing costs, roughly, in nanoseconds.
 const MEASURE_NS: f64 = 10e6;
 
 impl CpuFacts {
+    /// Working sets that bandwidths are measured for, in bytes: one for each level of cache that CPUs usually have, and main memory.
+    pub const WORKING_SETS: [usize; 4] = [16 << 10, 256 << 10, 4 << 20, 72 << 20];
+
     /// What is known of the CPU by now, if the loops of this process have been predicted to take `spent_ns`, the one about to run
     /// included. Rent or buy: nothing is found out before the loops were worth it, and so a process takes at most twice as long as
     /// if that had been foreseen.
     pub(crate) fn known(pool: &Threads, spent_ns: f64) -> (&'static Self, Source) {
         static ASSUMED: OnceLock<CpuFacts> = OnceLock::new();
         static QUICK: OnceLock<CpuFacts> = OnceLock::new();
+        if spent_ns >= READ_NS {
+            Self::look(pool);
+        }
         if let Some((cpu, source)) = BEST.get() {
             return (cpu, *source);
         }
@@ -186,11 +232,53 @@ impl CpuFacts {
         if spent_ns < MEASURE_NS {
             return (assumed, Source::Assumed);
         }
-        // A probe that cannot run leaves the assumption: a plan is then less good, and no loop fails for it.
-        (
-            QUICK.get_or_init(|| measure::cpu(pool, measure::Effort::Quick).unwrap_or(*assumed)),
-            Source::Measured,
-        )
+        let quick = QUICK.get_or_init(|| {
+            // A probe that cannot run leaves the assumption: a plan is then less good, and no loop fails for it.
+            let Ok(cpu) = measure::cpu(pool, measure::Effort::Quick) else { return *assumed };
+            if let Ok(path) = access().writable() {
+                // Nobody misses it but the next process, which measures again.
+                let _ = profile::save_cpu(path, CpuKey::here(cpu.threads), cpu);
+            }
+            cpu
+        });
+        (quick, Source::Measured)
+    }
+
+    /// Reads the profile, once.
+    fn look(pool: &Threads) {
+        static LOOKED: OnceLock<()> = OnceLock::new();
+        LOOKED.get_or_init(|| {
+            if let Some(path) = access().path()
+                && let Some((cpu, saved)) = profile::load_cpu(path, &CpuKey::here(pool.count()))
+            {
+                let _ = BEST.set((cpu, Source::Profile { saved }));
+            }
+        });
+    }
+
+    /// Whether a machine could be like this: what a file says that anybody may have written.
+    fn is_sane(&self) -> bool {
+        let Self {
+            threads,
+            call_ns,
+            launch_ns,
+            begin_ns,
+            lane,
+            fork_join_ns,
+            fork_join_idle_ns,
+            speed_up,
+            bandwidth,
+            bandwidth_all,
+            fresh_bytes_per_ns,
+            flops_per_ns,
+        } = *self;
+        let times = [call_ns, launch_ns, begin_ns, fork_join_ns, fork_join_idle_ns];
+        let rates = [bandwidth, bandwidth_all].concat();
+        (1.0..=threads as f64).contains(&speed_up)
+            && times.into_iter().all(is_time)
+            && lane.all().into_iter().all(|ns| (1e-6..1e4).contains(&ns))
+            && rates.into_iter().chain([fresh_bytes_per_ns, flops_per_ns]).all(is_rate)
+            && [bandwidth, bandwidth_all].iter().all(|rates| rates.is_sorted_by(|a, b| a >= b))
     }
 
     /// The facts of a reference machine (two cores of an EPYC 9005, `forall tune`) with so many threads and this CPU's vectors: good
@@ -204,6 +292,7 @@ impl CpuFacts {
         Self {
             threads,
             call_ns: 300.0,
+            launch_ns: 450.0,
             begin_ns: 4.0,
             lane: LaneTimes {
                 simple: 0.03,
@@ -259,56 +348,65 @@ impl LaneTimes {
             + self.atomic * counts.atomic
     }
 
+    fn all(self) -> [f64; 10] {
+        let Self { simple, fused, multiply_int, divide, divide_int, .. } = self;
+        let Self { transcendental, load, gather, store, atomic, .. } = self;
+        [simple, fused, multiply_int, divide, divide_int, transcendental, load, gather, store, atomic]
+    }
+
     fn times(self, by: f64) -> Self {
-        let Self {
-            simple,
-            fused,
-            multiply_int,
-            divide,
-            divide_int,
-            transcendental,
-            load,
-            gather,
-            store,
-            atomic,
-        } = self;
-        Self {
-            simple: by * simple,
-            fused: by * fused,
-            multiply_int: by * multiply_int,
-            divide: by * divide,
-            divide_int: by * divide_int,
-            transcendental: by * transcendental,
-            load: by * load,
-            gather: by * gather,
-            store: by * store,
-            atomic: by * atomic,
-        }
+        let [simple, fused, multiply_int, divide, divide_int, transcendental, load, gather, store, atomic] =
+            self.all().map(|ns| by * ns);
+        Self { simple, fused, multiply_int, divide, divide_int, transcendental, load, gather, store, atomic }
     }
 }
 
 /// The rate for a working set between those that were measured: caches end at other sizes on every machine, so it goes down little by
 /// little.
 fn between(rates: &[f64; 4], bytes: f64) -> f64 {
-    let above = WORKING_SETS.iter().position(|&set| bytes <= set as f64);
+    let above = CpuFacts::WORKING_SETS.iter().position(|&set| bytes <= set as f64);
     match above {
         Some(0) => rates[0],
         None => rates[3],
         Some(at) => {
-            let (low, high) = (WORKING_SETS[at - 1] as f64, WORKING_SETS[at] as f64);
+            let (low, high) = (CpuFacts::WORKING_SETS[at - 1] as f64, CpuFacts::WORKING_SETS[at] as f64);
             let share = (bytes / low).ln() / (high / low).ln();
             rates[at - 1] * (rates[at] / rates[at - 1]).powf(share)
         }
     }
 }
 
+/// Nanoseconds that something may take which every call does.
+fn is_time(ns: f64) -> bool {
+    (1e-3..1e9).contains(&ns)
+}
+
+/// What may be done in a nanosecond.
+fn is_rate(rate: f64) -> bool {
+    (1e-4..1e7).contains(&rate)
+}
+
+#[cfg(feature = "gpu")]
+pub(crate) use gpu::Closed;
+
 #[cfg(feature = "gpu")]
 impl GpuFacts {
-    /// Measures the GPU of this process, which is open.
+    /// Opens the GPU of this process; the facts are the profile's, or measured and kept there. `by_name`: the caller asks for this GPU
+    /// and nothing else, and so for another try where probing it went wrong.
     ///
     /// # Errors
-    /// What the GPU answers when it refuses a probe; it is then left out.
-    pub(crate) fn measure() -> Result<Self> {
-        gpu::measure()
+    /// Why it is left out.
+    pub(crate) fn open(by_name: bool) -> Result<(Self, Source), Closed> {
+        gpu::open(access(), by_name)
+    }
+
+    /// Whether a GPU could be like this.
+    fn is_sane(&self) -> bool {
+        let Self { call_ns, ops_per_ns, bytes_per_ns, upload_bytes_per_ns, download_bytes_per_ns } = *self;
+        is_time(call_ns)
+            && [ops_per_ns, bytes_per_ns, upload_bytes_per_ns, download_bytes_per_ns].into_iter().all(is_rate)
     }
 }
+
+#[cfg(test)]
+mod tests;
