@@ -5,7 +5,7 @@
 use super::results::{Bandwidth, Machine, Roof};
 use crate::backend::Backend;
 use crate::cpu::CpuLevel;
-use crate::dispatch::{self, WORKING_SETS};
+use crate::dispatch::{self, CpuFacts};
 use crate::error::Result;
 use crate::exec::threads::pool_threads;
 
@@ -62,7 +62,7 @@ fn cpu() -> Option<String> {
 fn roof(backend: Backend, facts: &dispatch::Machine) -> Option<Roof> {
     let cpu = &facts.cpu;
     let sets = |rates: [f64; 4]| {
-        let sets = WORKING_SETS.iter().zip(rates);
+        let sets = CpuFacts::WORKING_SETS.iter().zip(rates);
         sets.map(|(bytes, rate)| Bandwidth { bytes: *bytes as f64, rate }).collect()
     };
     let (flops, bandwidths) = match backend {
@@ -70,7 +70,7 @@ fn roof(backend: Backend, facts: &dispatch::Machine) -> Option<Roof> {
         Backend::Threads => (cpu.flops_per_ns * cpu.speed_up, sets(cpu.bandwidth_all)),
         Backend::Gpu => {
             let gpu = facts.gpu.as_ref()?;
-            let memory = Bandwidth { bytes: *WORKING_SETS.last()? as f64, rate: gpu.bytes_per_ns };
+            let memory = Bandwidth { bytes: *CpuFacts::WORKING_SETS.last()? as f64, rate: gpu.bytes_per_ns };
             (gpu.ops_per_ns, vec![memory])
         }
     };

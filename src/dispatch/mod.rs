@@ -11,7 +11,6 @@ mod verify;
 
 pub use compare::{Comparison, Difference};
 pub use dispatcher::Dispatcher;
-pub(crate) use machine::WORKING_SETS;
 pub use machine::{CpuFacts, GpuFacts, LaneTimes, Machine};
 pub use plan::{Entry, Exclusion, Plan, Verdict};
 pub use report::Report;
