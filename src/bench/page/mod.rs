@@ -18,7 +18,7 @@ mod words;
 use std::fmt::Write as _;
 
 use crate::bench::{Loop, Results};
-use words::{Text, percent, short};
+use words::{Text, date, percent, short};
 
 /// The page, as HTML.
 pub fn render(results: &Results) -> String {
@@ -65,7 +65,7 @@ fn head(out: &mut String, results: &Results) {
     }
     let mut facts = vec![machine.cpu.clone(), format!("{} threads", machine.threads), machine.level.clone()];
     facts.extend(machine.adapter.clone());
-    facts.push(results.date.clone());
+    facts.push(date(&results.date));
     facts.push(format!("forall {}", machine.library));
     facts.retain(|fact| !fact.trim().is_empty());
     let facts: Vec<String> =

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::marks::icon;
 use super::verdict::{ran, timing};
-use super::words::{Text, count, percent, rate, short, signed, time};
+use super::words::{Text, count, date, percent, rate, short, signed, time};
 use super::{roofline, verdict};
 use crate::backend::Backend;
 use crate::bench::{Loop, Results, Size};
@@ -156,7 +156,7 @@ pub(super) fn origin(out: &mut String, results: &Results) {
         row("Not measured", &format!("{}: {}", absent.backend, absent.reason));
     }
     row("forall", &format!("{} ({} build)", machine.library, machine.build));
-    row("Date", &format!("{}, {} long", results.date, time(results.seconds * 1e9)));
+    row("Date", &format!("{}, {} long", date(&results.date), time(results.seconds * 1e9)));
     row("Seed", &settings.seed.to_string());
     if !results.command.is_empty() {
         let _ = write!(out, "<dt>Command<dd><code>{}</code>", Text(&short(&command(&results.command), 4000)));

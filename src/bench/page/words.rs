@@ -136,6 +136,11 @@ pub(super) fn time_tick(ns: f64) -> String {
     format!("{}\u{a0}{unit}", plain(ns / scale))
 }
 
+/// The time of day as people write it: `2026-11-22 17:02:09 UTC`.
+pub(super) fn date(text: &str) -> String {
+    text.replacen('T', " ", 1).replacen('Z', " UTC", 1)
+}
+
 /// How many times: `1.04×`, `1.7×`, `16×`.
 pub(super) fn times(ratio: f64) -> String {
     match ratio {
@@ -224,6 +229,7 @@ mod tests {
         );
         assert_eq!([10.0, 1000.0, 2e4, 2.5e6, 1e9].map(tick), ["10", "1k", "20k", "2.5M", "1G"]);
         assert_eq!([0.1 * 3.0, 1000.0, -0.05, 1e-20].map(plain), ["0.3", "1000", "−0.05", "1e-20"]);
+        assert_eq!(date("2026-11-22T17:02:09Z"), "2026-11-22 17:02:09 UTC");
         assert_eq!(short("abcdef", 4), "abc…");
         assert_eq!(short("äöüß", 4), "äöüß");
     }
