@@ -162,14 +162,14 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
     if let Some(json) = &json {
         json.write_text(&results.to_json())?;
     }
+    let change = before.map(|before| results.since(&before));
     if let Some(html) = &html {
-        html.write_text(&page::render(&results))?;
+        html.write_text(&page::render(&results, change.as_ref()))?;
     }
     let mut text = table::all(&results);
     if options.loops.is_empty() {
         let _ = writeln!(text, "\n{}", loops::others(&results));
     }
-    let change = before.map(|before| results.since(&before));
     if let Some(change) = &change {
         text.push_str(&compared(change));
     }

@@ -3,6 +3,7 @@
 //!
 //! Nothing here measures. Whatever comes from outside (names, reasons, the command) passes through [`words::Text`].
 
+mod change;
 mod chart;
 mod curves;
 mod marks;
@@ -17,13 +18,13 @@ mod words;
 
 use std::fmt::Write as _;
 
-use crate::bench::{Loop, Results};
+use crate::bench::{Change, Loop, Results};
 use words::{Text, date, percent, short};
 
-/// The page, as HTML.
-pub fn render(results: &Results) -> String {
+/// The page, as HTML; with what [`Results::since`] an earlier run has changed, if there is one.
+pub fn render(results: &Results, change: Option<&Change>) -> String {
     let mut out = String::with_capacity(1 << 17);
-    head(&mut out, results);
+    head(&mut out, results, change);
     out.push_str("<main>");
     if results.loops.is_empty() {
         out.push_str("<p>These results hold no loop.</p>");
@@ -33,6 +34,9 @@ pub fn render(results: &Results) -> String {
         regret::draw(&mut out, results);
         roofline::draw(&mut out, results);
     }
+    if let Some(change) = change {
+        change::draw(&mut out, change);
+    }
     tables::draw(&mut out, results);
     tables::origin(&mut out, results);
     out.push_str("</main><div id=tip hidden></div><script>");
@@ -41,7 +45,7 @@ pub fn render(results: &Results) -> String {
     out
 }
 
-fn head(out: &mut String, results: &Results) {
+fn head(out: &mut String, results: &Results, change: Option<&Change>) {
     let machine = &results.machine;
     let names = results.loops.iter().map(|of| short(&of.name, 40)).collect::<Vec<_>>().join(", ");
     // Writing to a String cannot fail, here and below.
@@ -56,12 +60,24 @@ fn head(out: &mut String, results: &Results) {
         Text(&verdict::summary(results)),
     );
     if let Some(regret) = &results.regret {
-        let _ = write!(
-            out,
-            "<p class=lead>The dispatcher's own choices took {} longer than the best ones would have (noise alone: {}).",
-            percent(regret.time_weighted),
-            percent(regret.floor_time_weighted)
-        );
+        let (cost, noise) = (regret.time_weighted, regret.floor_time_weighted);
+        let _ = if cost > noise {
+            write!(
+                out,
+                "<p class=lead>The dispatcher's own choices took {} longer than the best ones would have (noise alone: {}).",
+                percent(cost),
+                percent(noise)
+            )
+        } else {
+            write!(
+                out,
+                "<p class=lead>What the dispatcher's own choices cost is within the noise, {}.",
+                percent(noise)
+            )
+        };
+    }
+    if let Some(change) = change {
+        let _ = write!(out, "<p class=lead>{}</p>", Text(&change::summary(change)));
     }
     let mut facts = vec![machine.cpu.clone(), format!("{} threads", machine.threads), machine.level.clone()];
     facts.extend(machine.adapter.clone());

@@ -1,5 +1,5 @@
 //! The roofline: what a loop computes for each byte against what it computes in a second, below the roofs that the machine was measured
-//! to have. Also the share of a roof that a time reaches.
+//! to have.
 //!
 //! Source: S. Williams, A. Waterman, D. Patterson, "Roofline: an insightful visual performance model" (2009).
 
@@ -18,21 +18,6 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = 744.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 392.0;
-
-/// The part of what the machine could do that a call of `ns` nanoseconds did: of the memory roof or of the arithmetic roof, whichever
-/// is lower at this size.
-pub(super) fn share(machine: &Machine, backend: Backend, size: &Size, ns: f64) -> Option<f64> {
-    let roof = machine.roofs.iter().find(|roof| roof.backend == backend)?;
-    let memory = bandwidth(roof, size.bytes).map_or(0.0, |rate| size.bytes / rate);
-    let arithmetic = positive(roof.flops).map_or(0.0, |rate| size.flops / rate);
-    Some(positive(memory.max(arithmetic))? / positive(ns)?)
-}
-
-/// The bandwidth of the smallest measured working set that holds `bytes`; else the largest's.
-fn bandwidth(roof: &Roof, bytes: f64) -> Option<f64> {
-    let holds = roof.bandwidths.iter().find(|bandwidth| bandwidth.bytes >= bytes);
-    positive(holds.or(roof.bandwidths.last())?.rate)
-}
 
 /// A loop on a backend at the size where it computes the most per second.
 struct Best<'a> {
@@ -137,7 +122,7 @@ fn shares(out: &mut String, results: &Results, points: &[Vec<Best<'_>>]) {
             icon(top.backend),
             top.backend,
             digits(top.rate),
-            share_text(&results.machine, top.backend, top.size, top.size.flops / top.rate),
+            share(&results.machine, top.backend, top.size, top.size.flops / top.rate),
         );
     }
     out.push_str("</tbody></table>");
@@ -284,7 +269,9 @@ fn label(out: &mut String, of: &[Best<'_>], place: impl Fn(&Best<'_>) -> (f64, f
     );
 }
 
-/// What a table says of it: `31 %`.
-pub(super) fn share_text(machine: &Machine, backend: Backend, size: &Size, ns: f64) -> String {
-    share(machine, backend, size, ns).map_or_else(|| "–".to_owned(), percent)
+/// The share of a backend's roof that a time reaches, as text: `31 %`.
+pub(super) fn share(machine: &Machine, backend: Backend, size: &Size, ns: f64) -> String {
+    let roof = machine.roofs.iter().find(|roof| roof.backend == backend);
+    let share = roof.and_then(|roof| roof.share(size.bytes, size.flops, ns));
+    share.map_or_else(|| "–".to_owned(), percent)
 }

@@ -103,7 +103,7 @@ fn cells(out: &mut String, results: &Results, size: &Size, backend: Backend) {
         percent(timing.precision()),
         rate(size.bytes / median),
         rate(size.flops / median),
-        roofline::share_text(&results.machine, backend, size, median),
+        roofline::share(&results.machine, backend, size, median),
     );
 }
 

@@ -9,7 +9,7 @@ fn fixture() -> Results {
 /// What must hold for every page, whatever the data: it loads nothing, nothing that is no number is drawn, and every element that needs
 /// an end tag has one.
 fn check(results: &Results) -> String {
-    let page = render(results);
+    let page = render(results, None);
     for word in ["http:", "https:", "src=", "@import", "<link", "<img"] {
         assert!(!page.contains(word), "{word}");
     }
@@ -107,12 +107,12 @@ fn the_page_says_who_wins_where_and_by_how_much() {
     results.command = ["forall", "bench", "two", "--html", "a report.html"].map(str::to_owned).into();
     let text = text(&check(&results));
     for sentence in [
-        "Fastest at the largest size: threads in 2 of 4 loops, gpu in 1, simd in 1",
+        "Fastest at the largest size: gpu in 1 of 4 loops, simd in 1, threads in 1, too close to tell in 1",
         "simd up to 3 300 elements, threads from there: 3.2× faster than gpu at 10⁷.",
         "gpu: never the fastest; at best 3.2× slower than threads, at 10⁷.",
         "simd up to 3 300 elements, threads up to 360 000, gpu from there: 4.4× faster than threads at 10⁷.",
         "simd at every size: 1.5× faster than threads at 10⁷.",
-        "threads from there; at 10⁷ as fast as simd, within what was measured.",
+        "threads from there; at 10⁷ too close to simd to tell.",
         // Ranges of the strips: from 10 to 1000 elements, and from 100 000 on.
         "twosimd2.7–43×threads3.2–3.6×",
         // A tie says nothing of how many times.
@@ -155,10 +155,16 @@ fn what_comes_from_outside_is_text() {
         field.clone_from(&hostile);
     }
     (machine.adapter, machine.driver) = (Some(hostile.clone()), Some(hostile));
-    let page = render(&results);
+    let mut other = results.clone();
+    other.machine.cpu = "another".to_owned();
+    other.loops.iter_mut().flat_map(|of| &mut of.sizes).flat_map(|size| &mut size.points).for_each(|point| {
+        let time = &mut point.time;
+        (time.median, time.low, time.high) = (time.median / 2.0, time.low / 2.0, time.high / 2.0);
+    });
+    let page = render(&results, Some(&results.since(&other)));
     assert!(!page.contains("<img"));
     for end in ["</script>", "</style>", "</title>"] {
-        let own = render(&fixture()).matches(end).count();
+        let own = render(&fixture(), None).matches(end).count();
         // Hints are titles too, and there are fewer points here.
         assert!(page.matches(end).count() <= own, "{end}");
     }
@@ -221,6 +227,22 @@ fn numbers_that_are_none_break_nothing() {
         (results.settings.budget, results.settings.precision, results.seconds) = (value, value, value);
         check(&results);
     }
+}
+
+#[test]
+fn changes_since_a_baseline_are_told() {
+    let before = fixture();
+    let mut now = before.clone();
+    let time = &mut now.loops[0].sizes[0].points[1].time;
+    (time.median, time.low, time.high) = (2.0 * time.median, 2.0 * time.low, 2.0 * time.high);
+    let page = render(&now, Some(&now.since(&before)));
+    balanced(page.split("<body>").nth(1).and_then(|body| body.split("<script>").next()).expect("a body"));
+    let words = text(&page);
+    assert!(words.contains("became slower, 2.0× at worst, and 0 faster."), "{words}");
+    assert!(words.contains("Slowerloopelements"));
+    assert!(
+        text(&render(&now, Some(&now.since(&now)))).contains("Since the baseline nothing has changed, of ")
+    );
 }
 
 #[test]

@@ -138,7 +138,7 @@ pub(super) fn headline(of: &Loop) -> String {
     };
     if let Some((second, ratio)) = runner_up(size, last.backend) {
         text += &if size.tie || ratio <= 1.0 {
-            format!("; at {} as fast as {second}, within what was measured", about(size.n as f64))
+            format!("; at {} too close to {second} to tell", about(size.n as f64))
         } else {
             format!(": {} faster than {second} at {}", times(ratio), about(size.n as f64))
         };
@@ -193,14 +193,15 @@ pub(super) fn summary(results: &Results) -> String {
         let text = headline(first);
         return format!("{}: {}", short(&first.name, 60), text.trim_end_matches('.'));
     }
-    let at_end = |of: &&&Loop| segments(of).last().map(|segment| segment.backend);
+    // A loop whose largest size is a tie is nobody's.
+    let winner = |of: &&&Loop| largest(of).filter(|size| !size.tie).and_then(|size| size.winner);
     let mut wins: Vec<(Backend, usize)> = Backend::ALL
         .into_iter()
-        .map(|backend| (backend, measured.iter().filter(|of| at_end(of) == Some(backend)).count()))
+        .map(|backend| (backend, measured.iter().filter(|of| winner(of) == Some(backend)).count()))
         .filter(|(_, wins)| *wins > 0)
         .collect();
     wins.sort_by_key(|(_, wins)| std::cmp::Reverse(*wins));
-    let told: Vec<String> = wins
+    let mut told: Vec<String> = wins
         .iter()
         .enumerate()
         .map(|(i, (backend, wins))| match i {
@@ -209,9 +210,12 @@ pub(super) fn summary(results: &Results) -> String {
             _ => format!("{backend} in {wins}"),
         })
         .collect();
+    let open = total - wins.iter().map(|(_, wins)| wins).sum::<usize>();
     if told.is_empty() {
-        "No backend was the fastest".to_owned()
-    } else {
-        format!("Fastest at the largest size: {}", told.join(", "))
+        return format!("At the largest size no backend is clearly the fastest in any of {total} loops");
     }
+    if open > 0 {
+        told.push(format!("too close to tell in {open}"));
+    }
+    format!("Fastest at the largest size: {}", told.join(", "))
 }
