@@ -1,6 +1,6 @@
 //! The operations over chunks of lanes, compiled once per CPU level from one source.
 //!
-//! All `unsafe` of the block interpreter that touches lanes is in this module and `memory` below it. It rests on four
+//! All `unsafe` of the block interpreter that touches lanes is in this module and those below it. It rests on four
 //! facts, which `compile` and `run` establish:
 //!
 //! 1. `Context::slots` and `homes` have an entry for every slot number in an instruction, and it points to storage of the
