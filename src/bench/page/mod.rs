@@ -22,6 +22,14 @@ use crate::bench::{Change, Loop, Results};
 use words::{Text, date, percent, short};
 
 /// The page, as HTML; with what [`Results::since`] an earlier run has changed, if there is one.
+///
+/// ```no_run
+/// use forall::bench::{Results, page};
+///
+/// let results = Results::from_json("now.json", &std::fs::read_to_string("now.json")?)?;
+/// std::fs::write("report.html", page::render(&results, None))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn render(results: &Results, change: Option<&Change>) -> String {
     let mut out = String::with_capacity(1 << 17);
     head(&mut out, results, change);
