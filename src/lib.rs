@@ -50,8 +50,8 @@ pub use backend::{Backend, Policy, UnknownBackend};
 pub use cancel::Cancel;
 pub use cpu::CpuLevel;
 pub use dispatch::{
-    Checked, Comparison, CpuFacts, Difference, Dispatcher, Entry, Exclusion, GpuFacts, LaneTimes, Machine,
-    Outcome, Plan, Report, Sequence, Verdict, Verification,
+    Checked, Comparison, CpuFacts, Crossover, Difference, Dispatcher, Entry, Exclusion, Explanation,
+    GpuFacts, LaneTimes, Machine, Outcome, Plan, Report, Sequence, Source, Verdict, Verification,
 };
 pub use element::{Element, ElementType, Scalar};
 pub use error::{Error, Result};

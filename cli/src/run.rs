@@ -270,7 +270,8 @@ fn report_json(report: &Report) -> serde_json::Value {
     let backends: Vec<_> = (report.plan().entries.iter())
         .map(|entry| {
             let (verdict, reason) = match entry.verdict {
-                Verdict::Chosen | Verdict::ChosenUnknown => ("chosen", None),
+                Verdict::Chosen | Verdict::ChosenUnknown | Verdict::Explored => ("chosen", None),
+                Verdict::WithinMargin | Verdict::PassedOver => ("passed over", None),
                 Verdict::Unknown => ("unknown", None),
                 Verdict::Slower => ("slower", None),
                 Verdict::Unopened => ("unopened", None),

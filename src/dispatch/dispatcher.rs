@@ -1,24 +1,27 @@
-//! The front door: checks a call, plans it, runs it on the chosen backend, and rescues it when a GPU dies.
+//! The front door: checks a call, asks the planner where it runs, has it run there, and reports.
+//!
+//! Not here: how the choice is made (`planner`, `plan`), and what running a call on a backend is (`call`).
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::machine::CpuFacts;
-use super::model::{self, Work};
-use super::plan::{self, Exclusion, Plan, Question};
+use super::call::{LaunchCall, LoopCall};
+use super::decide::Decision;
+use super::environment::environment;
+use super::explain::Explanation;
+use super::plan::Plan;
+use super::planner::{Carried, Device, Done};
 use super::report::{Report, Subject};
 use super::sequence::Sequence;
-use crate::backend::{Backend, Policy};
+use crate::backend::Policy;
 use crate::cancel::{Cancel, Watch};
-use crate::cpu::CpuLevel;
 use crate::error::{Error, Result};
-use crate::exec::threads::Threads;
-use crate::exec::{Ran, Times, shader, simd};
 use crate::kernel::Kernel;
 use crate::launch::job::{self, Job};
 use crate::launch::{self, Grid, IntoArgs, IntoBindings, IntoOutputs};
 use crate::part::{Part, Progress};
+
+#[cfg(test)]
+mod tests;
 
 /// Runs loops on the backend that should finish first, and says why.
 ///
@@ -42,16 +45,24 @@ use crate::part::{Part, Progress};
 #[derive(Clone, Debug, Default)]
 pub struct Dispatcher {
     policy: Option<Policy>,
-    progress: Option<Progress>,
+    pub(super) progress: Option<Progress>,
     pub(super) limit: Option<Duration>,
     cancel: Option<Cancel>,
+    pub(super) deterministic: bool,
+    pub(super) explores: bool,
     /// A GPU of a test's own, and how fast it is said to be.
     #[cfg(all(test, feature = "gpu"))]
-    gpu: Option<(&'static crate::exec::gpu::Gpu, super::machine::GpuFacts)>,
+    pub(super) own: Option<Own>,
 }
 
-/// Nanoseconds that the loops of this process have spent on the CPU so far.
-static SPENT_NS: AtomicU64 = AtomicU64::new(0);
+/// What a test has for itself.
+#[cfg(all(test, feature = "gpu"))]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own {
+    pub gpu: &'static crate::exec::gpu::Gpu,
+    pub facts: super::machine::GpuFacts,
+    pub planner: &'static super::planner::Planner,
+}
 
 impl Dispatcher {
     /// A dispatcher with the policy of `FORALL_BACKEND` (`auto`, `gpu`, `simd`, `threads`), [`Policy::Auto`] where that is not set.
@@ -101,12 +112,33 @@ impl Dispatcher {
         self.cancel.as_ref()
     }
 
+    /// The same with choices that do not depend on the machine or on what ran before: a fixed set of facts instead of this machine's,
+    /// nothing learnt, no GPU. `FORALL_DETERMINISTIC=1` does so for a whole process. (What a CPU backend computes does not depend
+    /// on the choice anyway.)
+    #[must_use]
+    pub fn deterministic(self) -> Self {
+        Self { deterministic: true, ..self }
+    }
+
+    /// The same, sending a call where it is predicted to be slower now and then, to learn whether that is so: where it might be faster by
+    /// what is not known, and as long as all such calls together have cost less than 1 % of the time elapsed.
+    ///
+    /// Worth it in a program that runs for hours on a machine whose load changes; what is not tried is forgotten and so tried again
+    /// without it too, only later.
+    #[must_use]
+    pub fn with_exploration(self) -> Self {
+        Self { explores: true, ..self }
+    }
+
     /// The policy in force.
     ///
     /// # Errors
     /// [`Error::Config`] if `FORALL_BACKEND` holds no backend's name.
     pub fn policy(&self) -> Result<Policy> {
-        self.policy.map_or_else(environment_policy, Ok)
+        match self.policy {
+            Some(policy) => Ok(policy),
+            None => Ok(environment()?.policy),
+        }
     }
 
     /// Runs `out[i] = body(i, x[i], y[i], …)` for every element, and returns when the outputs hold the result.
@@ -144,8 +176,7 @@ impl Dispatcher {
             let mut part = launch::check(kernel.signature(), args, outputs)?;
             part.progress.clone_from(&self.progress);
             part.watch = self.watch();
-            let (plan, compile) = self.decide(kernel, &part)?;
-            self.execute(kernel, part, plan, compile)
+            self.run_part(kernel, part)
         })
     }
 
@@ -162,7 +193,7 @@ impl Dispatcher {
         is_no_shader(kernel, "plan")?;
         launch::with_arrays(kernel.name(), args.into_args(), outputs.into_outputs(), |args, outputs| {
             let part = launch::check(kernel.signature(), args, outputs)?;
-            self.decide(kernel, &part).map(|(plan, _)| plan)
+            self.decide(kernel, &part).map(|decision| decision.plan)
         })
     }
 
@@ -230,62 +261,108 @@ impl Dispatcher {
         bindings: impl IntoBindings<'a>,
     ) -> Result<Plan> {
         let job = job::check(kernel, grid, bindings.into_bindings())?;
-        let work = Work::of_jobs(std::slice::from_ref(&job))?;
-        self.choose(kernel.name(), None, work, 1)
+        let subject = Subject::Launch(kernel.clone(), job.grid);
+        self.decide_launch(std::slice::from_ref(&job), &subject).map(|decision| decision.plan)
+    }
+
+    /// Why a call with these arguments would run where it would: every backend's prediction and its error, how many calls that rests on,
+    /// what is excluded and why, where the machine's facts come from, and from which size on another backend is faster. Runs nothing.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    ///
+    /// # Examples
+    /// ```
+    /// use forall::{Dispatcher, Kernel};
+    ///
+    /// let double = Kernel::map("fn double(x: f32) -> f32 { return 2.0 * x; }")?;
+    /// println!("{}", Dispatcher::new().explain(&double, &[1.0_f32; 100], &mut [0.0_f32; 100])?);
+    /// # Ok::<(), forall::Error>(())
+    /// ```
+    pub fn explain<'a, 'b>(
+        &self,
+        kernel: &Kernel,
+        args: impl IntoArgs<'a>,
+        outputs: impl IntoOutputs<'b>,
+    ) -> Result<Explanation> {
+        is_no_shader(kernel, "explain")?;
+        launch::with_arrays(kernel.name(), args.into_args(), outputs.into_outputs(), |args, outputs| {
+            let part = launch::check(kernel.signature(), args, outputs)?;
+            let Decision { plan, basis, .. } = self.decide(kernel, &part)?;
+            let memory = Subject::Loop(kernel.clone());
+            Ok(Explanation::new(plan, &basis, self.planner(), memory.memory(true)))
+        })
+    }
+
+    /// The same for a launch of a shader.
+    ///
+    /// # Errors
+    /// As [`plan_launch`](Self::plan_launch).
+    pub fn explain_launch<'a>(
+        &self,
+        kernel: &Kernel,
+        grid: Grid,
+        bindings: impl IntoBindings<'a>,
+    ) -> Result<Explanation> {
+        let job = job::check(kernel, grid, bindings.into_bindings())?;
+        let subject = Subject::Launch(kernel.clone(), job.grid);
+        let Decision { plan, basis, .. } = self.decide_launch(std::slice::from_ref(&job), &subject)?;
+        Ok(Explanation::new(plan, &basis, self.planner(), subject.memory(true)))
     }
 
     /// Records launches, to be run together: see [`Sequence`].
     pub fn sequence(&self) -> Sequence<'_> {
         Sequence::new(self)
     }
+}
+
+impl Dispatcher {
+    /// Runs a part of a loop.
+    pub(super) fn run_part(&self, kernel: &Kernel, part: Part<'_>) -> Result<Report> {
+        let compile = kernel.prepare(part.shape())?;
+        let decision = self.decide(kernel, &part)?;
+        let subject = Subject::Loop(kernel.clone());
+        let mut report = self.carry_out(decision, subject, LoopCall::new(self, kernel, part))?;
+        report.times.compile += compile;
+        self.explained(report)
+    }
 
     /// Runs launches one after the other on one backend.
     pub(super) fn launch_all(&self, jobs: &mut [Job<'_>], subject: Subject) -> Result<Report> {
-        let first = jobs.first().map(|job| Arc::clone(&job.shader));
-        let name = first.as_ref().map_or("sequence", |shader| &shader.entry);
-        let mut times = Times::default();
+        let mut compile = Duration::ZERO;
         for job in &*jobs {
-            times.compile += job.shader.prepare(&job.grid)?;
+            compile += job.shader.prepare(&job.grid)?;
         }
-        let mut plan = self.choose(name, None, Work::of_jobs(jobs)?, 1)?;
-        let n = jobs.iter().map(Job::invocations).sum::<u64>();
-        let n = usize::try_from(n).unwrap_or(usize::MAX);
-        let watch = self.watch();
-        let (mut rescued, mut shared) = (None, false);
-        if n > 0 && plan.backend == Backend::Gpu {
-            match self.launch_on_gpu(name, jobs, &watch) {
-                Ok(Ran { times, moved }) => {
-                    return Ok(Report { subject, n, moved, times, plan, rescued, shared });
-                }
-                Err(error) => {
-                    rescued = Some(error.to_string());
-                    plan = self.without_gpu(plan, error)?;
-                }
-            }
-        }
-        let mut moved = 0;
-        if n > 0 {
-            let pool = if plan.backend == Backend::Threads { Some(Threads::global()?) } else { None };
-            let start = Instant::now();
-            for job in jobs {
-                moved += job.stale_bytes();
-                let ran = shader::run(job, CpuLevel::detected(), pool, &watch, self.progress.as_ref());
-                shared |= ran.map_err(|error| error.with_limit(self.limit))?;
-            }
-            times.run = start.elapsed();
-            SPENT_NS.fetch_add(times.run.as_nanos() as u64, Ordering::Relaxed);
-        }
-        Ok(Report { subject, n, moved, times, plan, rescued, shared })
+        let decision = self.decide_launch(jobs, &subject)?;
+        let mut report = self.carry_out(decision, subject, LaunchCall::new(self, jobs))?;
+        report.times.compile += compile;
+        self.explained(report)
     }
 
-    /// The plan to go on with after the GPU gave `error`, under [`Policy::Auto`]: nothing of the caller's was written, so the CPU
-    /// can do it all. A call that was stopped stays so.
-    fn without_gpu(&self, plan: Plan, error: Error) -> Result<Plan> {
-        match error {
-            Error::Cancelled { .. } | Error::TimeLimit { .. } => Err(error.with_limit(self.limit)),
-            error if self.policy()? != Policy::Auto => Err(error),
-            _ => Ok(plan.without_gpu(Exclusion::Failed)),
+    fn carry_out(
+        &self,
+        decision: Decision,
+        subject: Subject,
+        mut call: impl Device<Error = Error>,
+    ) -> Result<Report> {
+        let Decision { plan, question, basis, teaches } = decision;
+        let carried = if basis.n == 0 {
+            Carried { plan, done: Done::default(), rescued: None }
+        } else {
+            let memory = subject.memory(question.counted).filter(|_| teaches);
+            self.planner().carry_out(&question, plan, memory, &mut call)?
+        };
+        let Carried { plan, done: Done { times, moved, shared }, rescued } = carried;
+        let planner = self.planner();
+        Ok(Report { subject, n: basis.n, moved, times, plan, rescued, shared, basis, planner })
+    }
+
+    /// Prints what `FORALL_EXPLAIN` asks for.
+    fn explained(&self, report: Report) -> Result<Report> {
+        if environment()?.explain {
+            eprintln!("{}", report.explain());
         }
+        Ok(report)
     }
 
     /// What a call that starts now looks at to know whether to go on.
@@ -293,81 +370,6 @@ impl Dispatcher {
         // A limit longer than the clock counts is none.
         let deadline = self.limit.and_then(|limit| Instant::now().checked_add(limit));
         Watch { cancel: self.cancel.clone(), deadline }
-    }
-
-    /// The plan, and the time it took to compile the kernel for the CPU if this was its first call of this shape.
-    pub(super) fn decide(&self, kernel: &Kernel, part: &Part<'_>) -> Result<(Plan, Duration)> {
-        let compile = kernel.prepare(part.shape())?;
-        let work = Work::of(kernel, part)?;
-        Ok((
-            self.choose(kernel.name(), (!kernel.has_wgsl()).then_some(Exclusion::ClosureOnly), work, part.n)?,
-            compile,
-        ))
-    }
-
-    fn choose(&self, kernel: &str, not_on_gpu: Option<Exclusion>, work: Work, n: usize) -> Result<Plan> {
-        let policy = self.policy()?;
-        let pool = Threads::global()?;
-        let nested = Threads::inside();
-
-        // Rent or buy: assume until the loops so far were worth measuring.
-        let so_far = SPENT_NS.load(Ordering::Relaxed) as f64;
-        let (cpu, _) = CpuFacts::known(pool, if nested { 0.0 } else { so_far });
-        let spent = so_far + model::simd(cpu, &work, n as f64).total();
-        let (cpu, _) = CpuFacts::known(pool, if nested { 0.0 } else { spent });
-
-        let threads = match (nested, pool.count()) {
-            (true, _) => Some(Exclusion::Nested),
-            (false, 1) => Some(Exclusion::OneThread),
-            (false, _) => None,
-        };
-        let gpu = self.look(not_on_gpu, policy, nested, spent);
-        let question = Question { policy, work, n, cpu, threads, gpu: gpu.view() };
-        plan::plan(&question).map_err(|exclusion| Error::Unavailable {
-            kernel: kernel.to_owned(),
-            // Only a GPU is ever excluded for good: the CPU backends run wherever this code does.
-            backend: Backend::Gpu,
-            reason: gpu.reason().unwrap_or_else(|| exclusion.to_string()),
-        })
-    }
-
-    pub(super) fn execute(
-        &self,
-        kernel: &Kernel,
-        mut part: Part<'_>,
-        mut plan: Plan,
-        compile: Duration,
-    ) -> Result<Report> {
-        let n = part.n;
-        let (mut rescued, mut shared) = (None, false);
-        let mut times = Times { compile, ..Times::default() };
-        if n > 0 && plan.backend == Backend::Gpu {
-            match self.run_on_gpu(kernel, &mut part) {
-                Ok(spent) => {
-                    let moved = part.moved_bytes();
-                    let subject = Subject::Loop(kernel.clone());
-                    return Ok(Report { subject, n, moved, times: spent, plan, rescued, shared });
-                }
-                Err(error) => {
-                    rescued = Some(error.to_string());
-                    plan = self.without_gpu(plan, error)?;
-                }
-            }
-        }
-        if n > 0 {
-            let start = Instant::now();
-            let backend = plan.backend;
-            let run = |part: Part<'_>| match backend {
-                Backend::Threads => Threads::global()?.run(kernel, part),
-                Backend::Simd | Backend::Gpu => simd::run(kernel, part).map(|()| false),
-            };
-            // What a call that is stopped has written is thrown away.
-            let ran = if part.watch.is_never() { run(part) } else { part.on_copies(run) };
-            shared = ran.map_err(|error| error.with_limit(self.limit))?;
-            times.run = start.elapsed();
-            SPENT_NS.fetch_add(times.run.as_nanos() as u64, Ordering::Relaxed);
-        }
-        Ok(Report { subject: Subject::Loop(kernel.clone()), n, moved: 0, times, plan, rescued, shared })
     }
 }
 
@@ -380,303 +382,6 @@ pub(super) fn is_no_shader(kernel: &Kernel, call: &'static str) -> Result<()> {
         kernel: kernel.name().to_owned(),
         call,
         got: "a whole compute shader, which has bindings and a grid",
-        hint: "call Dispatcher::launch(&kernel, grid, bindings), or plan_launch",
+        hint: "call Dispatcher::launch(&kernel, grid, bindings), plan_launch or explain_launch",
     })
-}
-
-fn environment_policy() -> Result<Policy> {
-    static POLICY: std::sync::OnceLock<Result<Policy>> = std::sync::OnceLock::new();
-    POLICY
-        .get_or_init(|| match std::env::var("FORALL_BACKEND") {
-            Err(std::env::VarError::NotPresent) => Ok(Policy::Auto),
-            Ok(text) if text.is_empty() || text == "auto" => Ok(Policy::Auto),
-            value => {
-                let got = value.unwrap_or_else(|error| error.to_string());
-                got.parse().map(Policy::Only).map_err(|_| Error::Config {
-                    name: "FORALL_BACKEND",
-                    got,
-                    expected: "auto, gpu, simd or threads",
-                })
-            }
-        })
-        .clone()
-}
-
-#[cfg(feature = "gpu")]
-impl Dispatcher {
-    /// The GPU that calls run on.
-    fn gpu(&self) -> &'static crate::exec::gpu::Gpu {
-        #[cfg(test)]
-        if let Some((gpu, _)) = &self.gpu {
-            return gpu;
-        }
-        crate::exec::gpu::Gpu::shared()
-    }
-
-    fn look(&self, not_on_gpu: Option<Exclusion>, policy: Policy, nested: bool, spent: f64) -> gpu::Known {
-        #[cfg(test)]
-        if let (Some((_, facts)), None) = (&self.gpu, not_on_gpu) {
-            return gpu::Known::Ready(Arc::new(*facts));
-        }
-        gpu::look(not_on_gpu, policy, nested, spent)
-    }
-
-    fn run_on_gpu(&self, kernel: &Kernel, part: &mut Part<'_>) -> Result<Times> {
-        let operations = Some(kernel.operations(part)?.counts.operations());
-        self.gpu().run(kernel, operations, part)
-    }
-
-    fn launch_on_gpu(&self, _: &str, jobs: &mut [Job<'_>], watch: &Watch) -> Result<Ran> {
-        self.gpu().launch(jobs, watch)
-    }
-}
-
-#[cfg(not(feature = "gpu"))]
-impl Dispatcher {
-    fn look(&self, _: Option<Exclusion>, _: Policy, _: bool, _: f64) -> gpu::NotBuilt {
-        gpu::NotBuilt
-    }
-
-    fn run_on_gpu(&self, kernel: &Kernel, _: &mut Part<'_>) -> Result<Times> {
-        Err(not_built(kernel.name()))
-    }
-
-    fn launch_on_gpu(&self, kernel: &str, _: &mut [Job<'_>], _: &Watch) -> Result<Ran> {
-        Err(not_built(kernel))
-    }
-}
-
-#[cfg(not(feature = "gpu"))]
-fn not_built(kernel: &str) -> Error {
-    Error::Unavailable {
-        kernel: kernel.to_owned(),
-        backend: Backend::Gpu,
-        reason: Exclusion::NotBuilt.to_string(),
-    }
-}
-
-/// What this process knows about its GPU.
-#[cfg(feature = "gpu")]
-mod gpu {
-    use std::sync::{Arc, PoisonError, RwLock};
-
-    use super::super::machine::{Closed, GpuFacts};
-    use super::super::plan::{self, Exclusion};
-    use crate::backend::{Backend, Policy};
-
-    /// What opening a GPU costs, roughly, in nanoseconds: loading the driver dominates.
-    const OPEN_NS: f64 = 300e6;
-
-    #[derive(Clone)]
-    pub(super) enum Known {
-        Unopened,
-        Ready(Arc<GpuFacts>),
-        Excluded(Exclusion, Option<Arc<str>>),
-    }
-
-    impl Known {
-        pub(super) fn view(&self) -> plan::Gpu<'_> {
-            match self {
-                Self::Unopened => plan::Gpu::Unopened,
-                Self::Ready(facts) => plan::Gpu::Ready(facts),
-                Self::Excluded(why, _) => plan::Gpu::Excluded(*why),
-            }
-        }
-
-        /// The driver's own words, where there are any.
-        pub(super) fn reason(&self) -> Option<String> {
-            match self {
-                Self::Excluded(_, Some(reason)) => Some(reason.to_string()),
-                _ => None,
-            }
-        }
-    }
-
-    /// What was found out, and what the loops had cost by then.
-    static KNOWN: RwLock<Option<(Known, f64)>> = RwLock::new(None);
-
-    /// What is known, after opening the GPU if this call is worth it; `spent` is what the loops so far were predicted to cost.
-    pub(super) fn look(not_on_gpu: Option<Exclusion>, policy: Policy, nested: bool, spent: f64) -> Known {
-        if let Some(why) = not_on_gpu {
-            return Known::Excluded(why, None);
-        }
-        if nested {
-            return Known::Excluded(Exclusion::Nested, None);
-        }
-        let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match (policy, known) {
-            (_, Some((ready @ Known::Ready(_), _))) => ready,
-            // Whoever asks for the GPU by name gets another try.
-            (Policy::Only(Backend::Gpu), _) => open(spent, true),
-            // Drivers come up late: after a failure, the loops may buy another look when they have cost twice as much.
-            (Policy::Auto, Some((_, then))) if spent >= 2.0 * then.max(OPEN_NS) => open(spent, false),
-            (_, Some((known, _))) => known,
-            (Policy::Auto, None) if spent >= OPEN_NS => open(spent, false),
-            (_, None) => Known::Unopened,
-        }
-    }
-
-    /// Opens and measures the GPU.
-    fn open(spent: f64, by_name: bool) -> Known {
-        let found = match GpuFacts::open(by_name) {
-            Ok((facts, _)) => Known::Ready(Arc::new(facts)),
-            Err(Closed::Probing) => Known::Excluded(Exclusion::Probing, None),
-            Err(Closed::None(reason)) => Known::Excluded(Exclusion::NoAdapter, Some(reason.into())),
-        };
-        *KNOWN.write().unwrap_or_else(PoisonError::into_inner) = Some((found.clone(), spent));
-        found
-    }
-}
-
-#[cfg(not(feature = "gpu"))]
-mod gpu {
-    use super::super::plan::{self, Exclusion};
-
-    pub(super) struct NotBuilt;
-
-    impl NotBuilt {
-        pub(super) fn view(&self) -> plan::Gpu<'_> {
-            plan::Gpu::Excluded(Exclusion::NotBuilt)
-        }
-
-        pub(super) fn reason(&self) -> Option<String> {
-            None
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::part::Index;
-
-    #[test]
-    fn progress_counts_every_element_once() {
-        let kernel = Kernel::map("fn twice(i: u32) -> u32 { return 2u * i; }").expect("valid WGSL");
-        for backend in [Backend::Simd, Backend::Threads] {
-            for n in [0, 1, 1023, 1024, 1025, 100_003] {
-                let progress = Progress::new();
-                let forall =
-                    Dispatcher::new().with_policy(Policy::Only(backend)).with_progress(progress.clone());
-                let mut out = vec![u32::MAX; n];
-                forall.run(&kernel, Index, &mut out).expect("a valid call");
-                assert_eq!(progress.done(), n, "{backend}");
-                assert!(out.iter().zip(0..).all(|(&x, i)| x == 2 * i), "{backend}, n = {n}");
-            }
-        }
-    }
-
-    #[test]
-    fn only_gpu_refuses_a_closure_and_writes_nothing() {
-        // Without a GPU and without a body for one, `Only` is an error and the output is untouched.
-        let closure = Kernel::scalar("half", |x: f64| x / 2.0);
-        let mut out = [f64::NAN; 2];
-        let error = Dispatcher::new()
-            .with_policy(Policy::Only(Backend::Gpu))
-            .run(&closure, &[1.0_f64, 2.0], &mut out)
-            .expect_err("a closure runs on no GPU");
-        assert!(matches!(error, Error::Unavailable { backend: Backend::Gpu, .. }), "{error}");
-        assert!(out.iter().all(|x| x.is_nan()));
-    }
-
-    /// A dispatcher on a GPU of its own that is said to be faster than anything, or `None` where there is none.
-    #[cfg(feature = "gpu")]
-    fn on_a_fast_gpu() -> Option<(Dispatcher, &'static crate::exec::gpu::Gpu)> {
-        let gpu: &'static crate::exec::gpu::Gpu = Box::leak(Box::default());
-        if let Err(reason) = gpu.open() {
-            assert!(std::env::var("FORALL_REQUIRE_GPU").as_deref() != Ok("1"), "a GPU is required: {reason}");
-            println!("skipped: {reason}");
-            return None;
-        }
-        let facts = super::super::machine::GpuFacts {
-            call_ns: 0.0,
-            ops_per_ns: 1e9,
-            bytes_per_ns: 1e9,
-            upload_bytes_per_ns: 1e9,
-            download_bytes_per_ns: 1e9,
-        };
-        let forall = Dispatcher { gpu: Some((gpu, facts)), ..Dispatcher::new().with_policy(Policy::Auto) };
-        Some((forall, gpu))
-    }
-
-    /// Holds a report to where a call ran.
-    #[cfg(feature = "gpu")]
-    fn ran_on_gpu(report: &Report, rescued: bool) {
-        assert_eq!(report.backend() == Backend::Gpu, !rescued, "{report}");
-        assert_eq!(report.rescued().is_some_and(|why| why.contains("lost")), rescued, "{report}");
-        assert_eq!(report.explain().contains("lost"), rescued, "{}", report.explain());
-    }
-
-    #[test]
-    #[cfg(feature = "gpu")]
-    fn a_loop_whose_gpu_is_lost_is_done_on_the_cpu_and_the_next_one_on_the_gpu() {
-        let Some((forall, gpu)) = on_a_fast_gpu() else { return };
-        let kernel = Kernel::map("fn f(x: u32) -> u32 { return 3u * x + 1u; }").expect("valid WGSL");
-        let x: Vec<u32> = (0..5000).collect();
-        for lost in [false, true, false] {
-            if lost {
-                gpu.lose();
-            }
-            let mut out = vec![u32::MAX; x.len()];
-            ran_on_gpu(&forall.run(&kernel, &x, &mut out).expect("runs either way"), lost);
-            assert!(out.iter().zip(&x).all(|(&out, x)| out == 3 * x + 1));
-        }
-        gpu.lose();
-        let mut out = vec![u32::MAX; x.len()];
-        let named = forall.with_policy(Policy::Only(Backend::Gpu));
-        let error = named.run(&kernel, &x, &mut out).expect_err("nobody else was asked for");
-        assert!(matches!(error, Error::Gpu { lost: true, .. }), "{error:?}");
-        assert!(out.iter().all(|&out| out == u32::MAX));
-    }
-
-    #[test]
-    #[cfg(feature = "gpu")]
-    fn a_launch_whose_gpu_is_lost_is_done_on_the_cpu_with_the_arrays_as_they_were() {
-        use crate::array::Array;
-        let Some((forall, gpu)) = on_a_fast_gpu() else { return };
-        let kernel = Kernel::shader(
-            "@group(0) @binding(0) var<storage, read_write> x: array<u32>;
-             @group(0) @binding(1) var<storage, read_write> y: array<u32>;
-             @compute @workgroup_size(64) fn add(@builtin(global_invocation_id) id: vec3u) {
-                 if (id.x < arrayLength(&x)) { x[id.x] += 1; y[id.x] += 10; }
-             }",
-        );
-        let (kernel, grid) = (kernel.expect("valid WGSL"), Grid::threads(1000));
-        let (mut x, y) = (vec![0_u32; 1000], Array::from(vec![0_u32; 1000]));
-        for (round, lost) in (1..).zip([false, false, true, false]) {
-            if lost {
-                // Both sides have it; else it would be lost.
-                assert!(y.read().expect("reads").iter().all(|&y| y == 10 * (round - 1)));
-                gpu.lose();
-            }
-            let report = forall.launch(&kernel, grid, (("x", &mut x), ("y", &y))).expect("runs either way");
-            ran_on_gpu(&report, lost);
-            assert!(x.iter().all(|&x| x == round));
-        }
-        assert!(y.read().expect("reads").iter().all(|&y| y == 40));
-        forall.launch(&kernel, grid, (("x", &mut x), ("y", &y))).expect("runs");
-        gpu.lose();
-        // Only the lost device had it: no backend can go on, and it says so.
-        let error = forall.launch(&kernel, grid, (("x", &mut x), ("y", &y))).expect_err("the array is gone");
-        assert!(matches!(error, Error::Gpu { lost: true, .. }), "{error:?}");
-        assert!(error.to_string().contains("only on the GPU"), "{error}");
-        assert!(x.iter().all(|&x| x == 5));
-    }
-
-    #[test]
-    #[cfg(feature = "gpu")]
-    fn what_the_gpu_cannot_launch_runs_on_the_cpu() {
-        let Some((forall, _)) = on_a_fast_gpu() else { return };
-        let kernel = Kernel::shader(
-            "@group(0) @binding(0) var<storage, read_write> x: array<u32>;
-             @compute @workgroup_size(1) fn mark(@builtin(global_invocation_id) id: vec3u) {
-                 if (id.x < arrayLength(&x)) { x[id.x] = id.x; }
-             }",
-        );
-        let (kernel, mut x) = (kernel.expect("valid WGSL"), vec![u32::MAX; 66_000]);
-        let report = forall.launch(&kernel, Grid::workgroups(66_000), (("x", &mut x),)).expect("runs");
-        assert!(report.backend() != Backend::Gpu, "{report}");
-        assert!(report.rescued().is_some_and(|why| why.contains("66000 workgroups along x")), "{report}");
-        assert!(x.iter().zip(0..).all(|(&x, i)| x == i));
-    }
 }

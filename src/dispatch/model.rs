@@ -135,6 +135,24 @@ impl Work {
         Ok(work)
     }
 
+    /// The same with a body of so many times the operations.
+    pub(crate) fn with_body(mut self, factor: f64) -> Self {
+        let counted = std::mem::take(&mut self.counts);
+        self.counts.add(&counted, factor);
+        self.begun *= factor;
+        self
+    }
+
+    /// A call as a whole, so many times as large.
+    pub(crate) fn scaled(self, by: f64) -> Self {
+        let transfer = self.transfer.map(|Transfer { up, down, fetch }| Transfer {
+            up: up * by,
+            down: down * by,
+            fetch: fetch * by,
+        });
+        Self { whole: self.whole * by, transfer, ..self.with_body(by) }
+    }
+
     /// Bytes to fetch from a GPU before the CPU can run it.
     fn fetch(&self) -> f64 {
         self.transfer.map_or(0.0, |transfer| transfer.fetch)

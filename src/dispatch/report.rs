@@ -3,7 +3,10 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use super::basis::Basis;
+use super::explain::Explanation;
 use super::plan::{Plan, Verdict};
+use super::planner::{Memory, Planner};
 use crate::backend::Backend;
 use crate::exec::Times;
 use crate::kernel::Kernel;
@@ -19,6 +22,20 @@ pub struct Report {
     pub(super) plan: Plan,
     pub(super) rescued: Option<String>,
     pub(super) shared: bool,
+    pub(super) basis: Basis,
+    pub(super) planner: &'static Planner,
+}
+
+/// What is remembered of a kernel: of its calls, and of sequences that begin with it, whose work is another.
+#[derive(Debug)]
+pub(super) struct Memories {
+    pub alone: Memory,
+    pub sequences: Memory,
+}
+
+/// What is remembered of a kernel, which is dropped with it. `counted`: whether the cost of its body was read off it.
+pub(super) fn memories(kernel: &Kernel, counted: bool) -> &Memories {
+    kernel.remembered(|| Memories { alone: Memory::new(counted), sequences: Memory::new(counted) })
 }
 
 /// What ran.
@@ -30,6 +47,17 @@ pub(super) enum Subject {
     Launch(Kernel, Grid),
     /// `Sequence::run`: so many launches, the first of that kernel.
     Sequence(usize, Option<Kernel>),
+}
+
+impl Subject {
+    /// What is remembered of it.
+    pub(super) fn memory(&self, counted: bool) -> Option<&Memory> {
+        match self {
+            Self::Loop(kernel) | Self::Launch(kernel, _) => Some(&memories(kernel, counted).alone),
+            Self::Sequence(_, Some(kernel)) => Some(&memories(kernel, counted).sequences),
+            Self::Sequence(_, None) => None,
+        }
+    }
 }
 
 impl Report {
@@ -80,39 +108,19 @@ impl Report {
         self.rescued.as_deref()
     }
 
-    /// Several lines: every backend with its prediction and the reason it was or was not chosen, and the time by step.
+    /// Several lines: every backend with its prediction, its error and the reason it was or was not chosen; what the prediction rests on;
+    /// from which size on another backend is faster, by what is known now; and the time by step.
     pub fn explain(&self) -> String {
-        let mut text = format!("{self}\n");
-        for entry in &self.plan.entries {
-            let predicted = entry.predicted.map_or_else(|| "–".to_owned(), |time| Span(time).to_string());
-            let why = match entry.verdict {
-                Verdict::Chosen if self.plan.entries.iter().any(|e| e.verdict == Verdict::Slower) => {
-                    "fastest prediction".to_owned()
-                }
-                Verdict::Chosen => "the only one left".to_owned(),
-                Verdict::ChosenUnknown => {
-                    "its cost cannot be read off the body: starts here, and the pool joins when worth it"
-                        .to_owned()
-                }
-                Verdict::Unknown => "no prediction: the body's cost cannot be read off it".to_owned(),
-                Verdict::Slower => "predicted slower".to_owned(),
-                Verdict::Unopened => "not opened: the loops so far were not worth its start-up".to_owned(),
-                Verdict::Excluded(why) => why.to_string(),
-            };
-            let mark = if entry.backend == self.plan.backend { '→' } else { ' ' };
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "  {mark} {:<8} {predicted:>10}  {why}", entry.backend);
-        }
+        let known = self.basis.work.known;
+        let why = Explanation::new(self.plan.clone(), &self.basis, self.planner, self.subject.memory(known));
         let Times { compile, upload, run, download, .. } = self.times;
-        let _ = write!(
-            text,
-            "    compile {}, upload {}, run {}, download {}",
+        format!(
+            "{self}\n{why}\n    compile {}, upload {}, run {}, download {}",
             Span(compile),
             Span(upload),
             Span(run),
             Span(download)
-        );
-        text
+        )
     }
 }
 
@@ -190,7 +198,7 @@ impl fmt::Display for Span {
 }
 
 /// A count in groups of three: `10 000 000`.
-struct Grouped(usize);
+pub(super) struct Grouped(pub usize);
 
 impl fmt::Display for Grouped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -132,10 +132,7 @@ impl Dispatcher {
         let ran = run(&mut |part| pool.run(kernel, part).map(|_| ()));
         verify.add(Backend::Threads, None, references.at(CpuLevel::detected()), ran, allowed);
         if let Some(gpu) = self.to_gpu()? {
-            let ran = run(&mut |part| {
-                let (plan, compile) = gpu.decide(kernel, &part)?;
-                gpu.execute(kernel, part, plan, compile).map(|_| ())
-            });
+            let ran = run(&mut |part| gpu.run_part(kernel, part).map(|_| ()));
             verify.add(Backend::Gpu, None, &references.fused, ran, Allowed::Wgsl);
         }
         Ok(verify.result(None))

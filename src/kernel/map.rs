@@ -17,7 +17,7 @@ use crate::kernel::expression;
 use crate::kernel::generate::{Target, generate, whole_binding};
 use crate::kernel::shader::{Binding, Shader};
 use crate::kernel::wgsl::{self, Body, Slot};
-use crate::kernel::{Field, Inner, Kernel, Operations, Param, Signature, Takes, stack};
+use crate::kernel::{Field, Inner, Kernel, Memo, Operations, Param, Signature, Takes, stack};
 use crate::part::{Bound, Input, Part, Shape};
 use crate::spmd::block::Code;
 use crate::spmd::grid::Grid;
@@ -102,7 +102,8 @@ impl Kernel {
         let signature = map.signature();
         // What cannot be run at all is refused here and not by the first call: one shape tells.
         map.variant(map.arrays())?;
-        Ok(Self(Arc::new(Inner { signature, wgsl: Some(Arc::new(map)), closure: None, compute: None })))
+        let (wgsl, remembered) = (Some(Arc::new(map)), Memo::default());
+        Ok(Self(Arc::new(Inner { signature, wgsl, closure: None, compute: None, remembered })))
     }
 }
 

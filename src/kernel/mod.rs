@@ -1,8 +1,9 @@
 //! WHAT a loop is: its name, its parameters and outputs, and its body: a WGSL function, a closure, or both; or a whole
 //! compute shader. Nothing here runs.
 
+use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::cpu::CpuLevel;
@@ -46,6 +47,17 @@ struct Inner {
     closure: Option<closure::Closure>,
     /// A compute shader, which is launched and not run: then there is no other body, and nothing in the signature but the name.
     compute: Option<Arc<compute::Compute>>,
+    remembered: Memo,
+}
+
+/// Room for what dispatching a kernel has taught. Not copied with the body: a kernel of two bodies is another kernel.
+#[derive(Default)]
+struct Memo(OnceLock<Box<dyn Any + Send + Sync>>);
+
+impl Clone for Memo {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// What a kernel takes and gives.
@@ -141,6 +153,12 @@ impl Kernel {
     /// The compute shader, if this kernel is one.
     pub(crate) fn compute(&self) -> Option<&Arc<compute::Compute>> {
         self.0.compute.as_ref()
+    }
+
+    /// What a room above remembers of this kernel, made by the first who asks; of one type only.
+    pub(crate) fn remembered<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> &T {
+        let remembered = self.0.remembered.0.get_or_init(|| Box::new(make()));
+        remembered.downcast_ref().expect("one type is remembered")
     }
 
     /// The kernel's name.

@@ -9,7 +9,7 @@ use crate::array::Array;
 use crate::cancel::Watch;
 use crate::error::Result;
 use crate::exec::Times;
-use crate::exec::gpu::{AdapterFact, Gpu};
+use crate::exec::gpu::{AdapterFact, Gpu, NoGpu};
 use crate::kernel::{Kernel, ShaderOptions};
 use crate::launch::{self, Bindings, Grid, IntoArgs, IntoBindings, IntoOutputs, job};
 
@@ -64,7 +64,7 @@ pub(crate) enum Closed {
     /// An earlier process did not live to see it answer.
     Probing,
     /// There is none that counts and works: the driver's words.
-    None(String),
+    None(NoGpu),
 }
 
 /// As [`GpuFacts::open`].
@@ -84,7 +84,8 @@ pub(super) fn open(access: &Access, by_name: bool) -> Result<(GpuFacts, Source),
     if let Some((facts, saved)) = access.path().and_then(|path| profile::load_gpu(path, &key)) {
         return Ok((facts, Source::Profile { saved }));
     }
-    let facts = measure().map_err(|error| Closed::None(error.to_string()))?;
+    let facts =
+        measure().map_err(|error| Closed::None(NoGpu { reason: error.to_string(), software: false }))?;
     drop(probing);
     if let Ok(path) = access.writable() {
         // Nobody misses it but the next process, which measures again.
@@ -99,7 +100,7 @@ pub(super) fn open(access: &Access, by_name: bool) -> Result<(GpuFacts, Source),
 /// Why there is none.
 pub(super) fn open_and_measure() -> Result<(AdapterFact, GpuFacts), String> {
     let _probing = Probing::begin(access());
-    let fact = Gpu::shared().open()?;
+    let fact = Gpu::shared().open().map_err(|none| none.reason)?;
     let facts = measure().map_err(|error| error.to_string())?;
     Ok((fact, facts))
 }

@@ -120,7 +120,7 @@ pub struct GpuFacts {
 /// Where the facts behind a prediction come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub(crate) enum Source {
+pub enum Source {
     /// Nobody has measured yet: the loops of this process have not been worth it.
     Assumed,
     /// This process has measured.
@@ -130,6 +130,8 @@ pub(crate) enum Source {
         /// When it was measured, in seconds since 1970.
         saved: u64,
     },
+    /// The facts of deterministic mode, the same on every machine.
+    Reference,
 }
 
 impl std::fmt::Display for Source {
@@ -138,6 +140,7 @@ impl std::fmt::Display for Source {
             Self::Assumed => f.write_str("assumed; `forall tune` measures"),
             Self::Measured => f.write_str("measured by this process"),
             Self::Profile { saved } => write!(f, "profile of {}", day(*saved)),
+            Self::Reference => f.write_str("those of deterministic mode, no machine's"),
         }
     }
 }
@@ -284,11 +287,21 @@ impl CpuFacts {
     /// The facts of a reference machine (two cores of an EPYC 9005, `forall tune`) with so many threads and this CPU's vectors: good
     /// enough to see that a loop is too small for anything but one thread.
     pub(crate) fn assumed(threads: usize) -> Self {
+        Self::typical(threads, CpuLevel::detected().lanes())
+    }
+
+    /// The facts of deterministic mode: of no machine in particular.
+    pub(crate) fn reference() -> &'static Self {
+        static REFERENCE: OnceLock<CpuFacts> = OnceLock::new();
+        REFERENCE.get_or_init(|| Self::typical(8, 8))
+    }
+
+    fn typical(threads: usize, lanes: usize) -> Self {
         let more = threads as f64;
         let speed_up = (more * 0.9).max(1.0);
         let memory = speed_up.min(4.0);
         // Fewer lanes, fewer results at a time.
-        let narrow = 16.0 / CpuLevel::detected().lanes() as f64;
+        let narrow = 16.0 / lanes as f64;
         Self {
             threads,
             call_ns: 300.0,

@@ -44,6 +44,13 @@ impl From<Failure> for Refusal {
     }
 }
 
+/// Why the device cannot run a launch, as far as its limits tell.
+pub(super) fn refused(device: &Device, options: &GpuOptions, job: &Job<'_>) -> Option<String> {
+    let max_binding_bytes =
+        device.limits.max_storage_buffer_binding_size.min(options.max_binding_bytes.unwrap_or(u64::MAX));
+    if job.invocations() == 0 { None } else { shader::refused(device, job, max_binding_bytes) }
+}
+
 /// Runs launches one after the other, in one submission.
 pub(super) fn launch(
     device: &Arc<Device>,
@@ -53,11 +60,9 @@ pub(super) fn launch(
 ) -> Result<Ran, Refusal> {
     let mut ran = Ran::default();
     let live: Vec<usize> = (0..jobs.len()).filter(|&job| jobs[job].invocations() > 0).collect();
-    let max_binding_bytes =
-        device.limits.max_storage_buffer_binding_size.min(options.max_binding_bytes.unwrap_or(u64::MAX));
     let unable = |job: &Job<'_>, reason| Refusal::Unable { kernel: job.shader.entry.clone(), reason };
     for &job in &live {
-        if let Some(reason) = shader::refused(device, &jobs[job], max_binding_bytes) {
+        if let Some(reason) = refused(device, options, &jobs[job]) {
             return Err(unable(&jobs[job], reason));
         }
     }

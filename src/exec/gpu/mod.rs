@@ -90,10 +90,18 @@ struct State {
     closed: Option<Closed>,
 }
 
+/// Why there is no device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NoGpu {
+    pub reason: String,
+    /// There are adapters, and all of them are software.
+    pub software: bool,
+}
+
 /// What is remembered of failures to open a device.
 #[derive(Debug)]
 struct Closed {
-    reason: String,
+    reason: NoGpu,
     next_try: Instant,
     pause: Duration,
 }
@@ -112,8 +120,31 @@ impl Gpu {
     }
 
     /// Opens the device, if it is not open, and says which adapter it is of; or why there is none.
-    pub(crate) fn open(&self) -> Result<AdapterFact, String> {
+    pub(crate) fn open(&self) -> Result<AdapterFact, NoGpu> {
         self.device().map(|device| device.fact.clone())
+    }
+
+    /// Whether a device is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.opened().is_some()
+    }
+
+    fn opened(&self) -> Option<Arc<Device>> {
+        self.lock().device.as_ref().filter(|device| device.lost().is_none()).map(Arc::clone)
+    }
+
+    /// Why the open device cannot run this part, as far as its limits tell; `None` where it can, or none is open.
+    pub(crate) fn refuses(&self, kernel: &Kernel, part: &Part<'_>) -> Option<String> {
+        let device = self.opened()?;
+        let shader = kernel.map_shader(part.shape()).ok()??;
+        let refusal = run::check(&device, &self.options, shader, part).err()?;
+        refusal.reason(kernel.signature(), &device.fact.name)
+    }
+
+    /// The same for launches.
+    pub(crate) fn refuses_launch(&self, jobs: &[Job<'_>]) -> Option<String> {
+        let device = self.opened()?;
+        jobs.iter().find_map(|job| launch::refused(&device, &self.options, job))
     }
 
     /// Runs a kernel's WGSL body on a part. After an error the part's outputs hold what they held.
@@ -147,7 +178,7 @@ impl Gpu {
             return Ok(Ran::default());
         }
         let name = jobs.first().map_or_else(String::new, |job| job.shader.entry.clone());
-        let device = self.device().map_err(|reason| unavailable(&name, reason))?;
+        let device = self.device().map_err(|none| unavailable(&name, none.reason))?;
         let outcome = launch::launch(&device, &self.options, jobs, watch);
         if device.lost().is_some() {
             self.forget(device);
@@ -176,38 +207,23 @@ impl Gpu {
             return Ok(Times::default());
         }
         let name = &signature.name;
-        let device = self.device().map_err(|reason| unavailable(name, reason))?;
+        let device = self.device().map_err(|none| unavailable(name, none.reason))?;
         let outcome = run::run(&device, &self.options, name, shader, operations, part);
         let adapter = device.fact.name.clone();
         if device.lost().is_some() {
             self.forget(device);
         }
         outcome.map_err(|refusal| match refusal {
-            Refusal::Unable(reason) => unavailable(name, reason),
-            Refusal::WholeEmpty { input } => unavailable(
-                name,
-                format!(
-                    "`{}` is empty, and no GPU binds an empty array; choose simd or threads",
-                    signature.params[input].field.name
-                ),
-            ),
-            Refusal::WholeTooLarge { input, bytes, most } => unavailable(
-                name,
-                format!(
-                    "`{}` takes {bytes} bytes and {adapter} binds at most {most}; every element may read any of it, so it \
-                     cannot be sliced; choose simd or threads",
-                    signature.params[input].field.name
-                ),
-            ),
             Refusal::Stopped(why) => Error::stopped(name, why),
             Refusal::Failed(Failure { what, message, lost, .. }) => {
                 Error::Gpu { kernel: name.clone(), what, message, lost }
             }
+            unable => unavailable(name, unable.reason(signature, &adapter).unwrap_or_default()),
         })
     }
 
     /// The open device, or a new one.
-    fn device(&self) -> Result<Arc<Device>, String> {
+    fn device(&self) -> Result<Arc<Device>, NoGpu> {
         let mut state = self.lock();
         if let Some(device) = &state.device {
             if device.lost().is_none() {
@@ -237,11 +253,12 @@ impl Gpu {
     }
 
     /// The best adapter that counts and opens.
-    fn open_best(&self) -> Result<Device, String> {
+    fn open_best(&self) -> Result<Device, NoGpu> {
         let (counting, others): (Vec<_>, Vec<_>) =
             adapter::discover(&Wishes::from_env()).into_iter().partition(|found| found.fact.counts);
         if counting.is_empty() {
-            return Err(adapter::none_counts(&others));
+            let software = !others.is_empty() && others.iter().all(|found| found.fact.kind == "software");
+            return Err(NoGpu { reason: adapter::none_counts(&others), software });
         }
         let mut reasons = Vec::new();
         for found in counting {
@@ -250,7 +267,8 @@ impl Gpu {
                 Err(reason) => reasons.push(reason),
             }
         }
-        Err(format!("no adapter could be opened: {}", reasons.join("; ")))
+        let reason = format!("no adapter could be opened: {}", reasons.join("; "));
+        Err(NoGpu { reason, software: false })
     }
 
     /// Lets go of a lost device.

@@ -15,6 +15,7 @@ use super::slices::{self, Bounds, Layout};
 use super::staging::{Mapped, STAGED_BYTES, write};
 use crate::cancel::{Stopped, Watch};
 use crate::exec::Times;
+use crate::kernel::Signature;
 use crate::kernel::shader::{Binding, Shader};
 use crate::part::{Input, Part};
 
@@ -42,6 +43,26 @@ pub(crate) enum Refusal {
     Failed(Failure),
 }
 
+impl Refusal {
+    /// Why that adapter is unable to, where it is a matter of that.
+    pub(super) fn reason(self, signature: &Signature, adapter: &str) -> Option<String> {
+        let name = |input: usize| &signature.params[input].field.name;
+        match self {
+            Self::Unable(reason) => Some(reason),
+            Self::WholeEmpty { input } => Some(format!(
+                "`{}` is empty, and no GPU binds an empty array; choose simd or threads",
+                name(input)
+            )),
+            Self::WholeTooLarge { input, bytes, most } => Some(format!(
+                "`{}` takes {bytes} bytes and {adapter} binds at most {most}; every element may read any of it, so it cannot \
+                 be sliced; choose simd or threads",
+                name(input)
+            )),
+            Self::Stopped(_) | Self::Failed(_) => None,
+        }
+    }
+}
+
 impl From<Stopped> for Refusal {
     fn from(why: Stopped) -> Self {
         Self::Stopped(why)
@@ -64,9 +85,7 @@ pub(crate) fn run(
     part: &mut Part<'_>,
 ) -> Result<Times, Refusal> {
     let mut times = Times::default();
-    let max_binding_bytes =
-        device.limits.max_storage_buffer_binding_size.min(options.max_binding_bytes.unwrap_or(u64::MAX));
-    check(device, shader, part, max_binding_bytes)?;
+    let max_binding_bytes = check(device, options, shader, part)?;
     // Left over from an earlier run, it says nothing about this one.
     let _ = device.take_uncaptured();
 
@@ -155,8 +174,15 @@ fn divide(times: &mut Times, running: Option<Duration>, shader: &Shader, part: &
     times.download += copying - up;
 }
 
-/// Whether the device can see this part's bindings at all.
-fn check(device: &Device, shader: &Shader, part: &Part<'_>, max_binding_bytes: u64) -> Result<(), Refusal> {
+/// Whether the device can see this part's bindings at all; the most bytes of one of them.
+pub(super) fn check(
+    device: &Device,
+    options: &GpuOptions,
+    shader: &Shader,
+    part: &Part<'_>,
+) -> Result<u64, Refusal> {
+    let max_binding_bytes =
+        device.limits.max_storage_buffer_binding_size.min(options.max_binding_bytes.unwrap_or(u64::MAX));
     let storage = shader.bindings.iter().filter(|binding| **binding != Binding::Words).count();
     let most = device.limits.max_storage_buffers_per_shader_stage as usize;
     if storage > most {
@@ -185,7 +211,7 @@ fn check(device: &Device, shader: &Shader, part: &Part<'_>, max_binding_bytes: u
             u32::MAX
         )));
     }
-    Ok(())
+    Ok(max_binding_bytes)
 }
 
 fn bounds(shader: &Shader, part: &Part<'_>, max_binding_bytes: u64, max_elements: Option<usize>) -> Bounds {

@@ -25,8 +25,12 @@ fn gpu(options: GpuOptions) -> Option<Gpu> {
     match gpu.open() {
         Ok(_) => Some(gpu),
         Err(reason) => {
-            assert!(std::env::var("FORALL_REQUIRE_GPU").as_deref() != Ok("1"), "a GPU is required: {reason}");
-            println!("skipped: {reason}");
+            assert!(
+                std::env::var("FORALL_REQUIRE_GPU").as_deref() != Ok("1"),
+                "a GPU is required: {}",
+                reason.reason
+            );
+            println!("skipped: {}", reason.reason);
             None
         }
     }
@@ -521,15 +525,14 @@ fn an_empty_part_touches_no_device() {
 fn a_device_that_cannot_be_opened_is_tried_again_later_and_not_on_every_call() {
     let gpu = Gpu::new(GpuOptions::default());
     let soon = Instant::now() + Duration::from_secs(3600);
-    gpu.lock().closed =
-        Some(Closed { reason: "no driver yet".to_owned(), next_try: soon, pause: FIRST_RETRY });
-    assert_eq!(gpu.open(), Err("no driver yet".to_owned()));
-    gpu.lock().closed =
-        Some(Closed { reason: "no driver yet".to_owned(), next_try: Instant::now(), pause: FIRST_RETRY });
+    let none = NoGpu { reason: "no driver yet".to_owned(), software: false };
+    gpu.lock().closed = Some(Closed { reason: none.clone(), next_try: soon, pause: FIRST_RETRY });
+    assert_eq!(gpu.open(), Err(none.clone()));
+    gpu.lock().closed = Some(Closed { reason: none.clone(), next_try: Instant::now(), pause: FIRST_RETRY });
     match gpu.open() {
         Ok(_) => assert!(gpu.lock().closed.is_none()),
         Err(reason) => {
-            assert_ne!(reason, "no driver yet");
+            assert_ne!(reason, none);
             assert_eq!(gpu.lock().closed.as_ref().map(|closed| closed.pause), Some(FIRST_RETRY * 4));
         }
     }

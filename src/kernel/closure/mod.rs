@@ -6,7 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Field, Inner, Kernel, Signature};
+use super::{Field, Inner, Kernel, Memo, Signature};
+
 use crate::cpu::CpuLevel;
 use crate::error::{Error, Result};
 use crate::part::Part;
@@ -67,6 +68,7 @@ impl Body {
             wgsl: None,
             closure: Some(self.closure),
             compute: None,
+            remembered: Memo::default(),
         }))
     }
 }
@@ -137,7 +139,12 @@ impl Kernel {
             same_type(&theirs.name, output, other)?;
         }
         let closure = closure.0.closure.clone();
-        Ok(Self(Arc::new(Inner { signature, closure, ..Arc::unwrap_or_clone(self.0) })))
+        Ok(Self(Arc::new(Inner {
+            signature,
+            closure,
+            remembered: Memo::default(),
+            ..Arc::unwrap_or_clone(self.0)
+        })))
     }
 
     fn made_of(&self, expected: &'static str) -> Result<()> {

@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::kernel::cost::{Cost, Limit};
 use crate::kernel::source::Source;
 use crate::kernel::validity::{self, Explanation};
-use crate::kernel::{Inner, Kernel, Operations, Signature, scan, stack, wgsl};
+use crate::kernel::{Inner, Kernel, Memo, Operations, Signature, scan, stack, wgsl};
 use crate::spmd::block::Code;
 use crate::spmd::grid::Grid;
 use crate::spmd::ir::{Order, Program, Role};
@@ -104,7 +104,8 @@ fn build(wgsl: &str, options: &ShaderOptions) -> Result<Kernel> {
     let source = Source { name, text: Arc::clone(&text), offset: 0 };
     let compute = stack::with_stack_for(&text, &source, || read(source.clone(), options))?;
     let signature = Signature { name: compute.entry.clone(), params: Vec::new(), outputs: Vec::new() };
-    Ok(Kernel(Arc::new(Inner { signature, wgsl: None, closure: None, compute: Some(Arc::new(compute)) })))
+    let compute = Some(Arc::new(compute));
+    Ok(Kernel(Arc::new(Inner { signature, wgsl: None, closure: None, compute, remembered: Memo::default() })))
 }
 
 /// The name of the first compute entry point, of a text that may not even parse.
