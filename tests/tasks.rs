@@ -508,3 +508,50 @@ fn the_initializer_runs_once_on_every_thread() {
     told(broken.imap(0..10, |i| i).next().unwrap().unwrap_err());
     told(broken.scope(|scope| scope.submit(|| ()).wait()).unwrap().unwrap_err());
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_thread_bound_to_one_cpu_counts_one() {
+    use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
+    let counted = std::thread::spawn(|| {
+        let mut one = CpuSet::new();
+        one.set(sched_getcpu());
+        sched_setaffinity(None, &one).unwrap();
+        Pool::new(-1).unwrap().threads()
+    });
+    assert_eq!(counted.join().unwrap(), Ok(1));
+}
+
+/// Needs the right to make a control group, and makes one: only where `FORALL_TEST_CGROUP=1` asks for it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_quota_of_one_cpu_counts_one() {
+    use std::fs;
+    const NAME: &str = "a_quota_of_one_cpu_counts_one";
+    const GROUP: &str = "FORALL_TEST_CGROUP_AT";
+    if let Ok(group) = std::env::var(GROUP) {
+        // The child: joins the group, then counts.
+        fs::write(format!("{group}/cgroup.procs"), "0").unwrap();
+        assert_eq!(Pool::new(-1).unwrap().threads(), Ok(1));
+        return;
+    }
+    if std::env::var("FORALL_TEST_CGROUP").as_deref() != Ok("1") {
+        println!("skipped: FORALL_TEST_CGROUP is not 1");
+        return;
+    }
+    let second = fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap();
+    let root = if second { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/cpu" };
+    let group = format!("{root}/forall-{}", std::process::id());
+    fs::create_dir(&group).unwrap();
+    if second {
+        fs::write(format!("{group}/cpu.max"), "100000 100000").unwrap();
+    } else {
+        fs::write(format!("{group}/cpu.cfs_quota_us"), "100000").unwrap();
+    }
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", NAME])
+        .env(GROUP, &group)
+        .status();
+    fs::remove_dir(&group).unwrap();
+    assert!(child.unwrap().success());
+}

@@ -69,15 +69,16 @@ impl<B, R> Tree<B, R> {
     where
         R: Fn(T, T) -> T,
     {
-        part.end += 1 << level;
+        let end = part.end + (1 << level);
         // Two neighbours of a level are one node if the left one's number is even.
         while let Some((_, left)) =
-            part.nodes.pop_if(|(left, _)| *left == level && (part.end >> level).is_multiple_of(2))
+            part.nodes.pop_if(|(left, _)| *left == level && (end >> level).is_multiple_of(2))
         {
             value = (self.reduce)(left, value);
             level += 1;
         }
         part.nodes.push((level, value));
+        part.end = end;
     }
 
     /// The value of a whole loop; `None` if it had no items.

@@ -25,8 +25,8 @@
 //!
 //! Results are in the order of the items, whoever ran them. The calling thread works too; items start in ascending order. A short
 //! loop stays on the calling thread: how many items make a piece, and whether others are called at all, follows from what
-//! the items are measured to cost. A loop inside a loop, a task or a scope runs on the thread that starts it: no threads are added, and
-//! nothing deadlocks.
+//! the items are measured to cost. A loop, a stream or a scope that is begun on a worker, inside a task or inside a loop that is shared,
+//! runs on the thread that begins it: no threads are added, and nothing deadlocks.
 //!
 //! Errors are loud. A panic or an error in an item stops the loop, lets the items under way end, and is returned at the call as
 //! [`Error::Item`](crate::Error::Item). A task whose error nobody looks at says so on the standard error. The pool stays usable.

@@ -69,7 +69,10 @@ where
         let taken = start.elapsed();
         let done = fold.done(&whole) - index;
         how.count(done);
-        ran.unwrap_or_else(|message| Err(Error::Item { index: index + done, message }))?;
+        if let Err(error) = ran.unwrap_or_else(|message| Err(Error::Item { index: index + done, message })) {
+            // An item that fails because it was told to stop is no failure of the loop.
+            return if how.token.is_cancelled() { Ok(None) } else { Err(error) };
+        }
         if done < piece {
             return Ok(Some(whole));
         }
@@ -284,10 +287,14 @@ where
     /// Nothing more is begun.
     fn fail(&self, index: usize, error: Error) {
         let mut failed = lock(&self.failed);
+        // An item that fails because it was told to stop, from outside, is no failure of the loop.
+        if failed.is_none() && self.how.token.is_cancelled() {
+            self.cut_short.store(true, Ordering::Relaxed);
+            return;
+        }
         if failed.as_ref().is_none_or(|(first, _)| index < *first) {
             *failed = Some((index, error));
         }
-        drop(failed);
         self.how.token.cancel();
     }
 }

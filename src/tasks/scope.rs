@@ -22,7 +22,7 @@ pub struct Scope<'a, 'scope> {
 impl Pool {
     /// Calls `f` with a scope in which to start tasks that borrow, waits until all of them have ended, and returns what `f` did.
     ///
-    /// Where the calling thread is at work for a pool already, tasks of the scope run on it, when they are waited for or at the end.
+    /// On a worker, and inside a loop that is shared, tasks of the scope run on it, when they are waited for or at the end.
     ///
     /// # Errors
     /// The first error of a task whose handle was dropped without waiting for it; [`Error::Config`](crate::Error::Config) where

@@ -210,15 +210,13 @@ impl<'scope, T: Send> ScopedTask<'scope, T> {
     }
 }
 
-/// What [`ScopedTask::wait`] gives.
+/// Gives what [`ScopedTask::wait`] does. Polled on a worker of its pool, a task that has not begun is run here and now.
 impl<T: Send> Future for ScopedTask<'_, T> {
     type Output = Result<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
-        // Nobody else would: there is no lane to wait for.
-        if matches!(self.0.lane, Lane::Here) || self.0.stage.is_left() {
-            self.0.run();
-        }
+        // A thread that sleeps until it is woken may be the only one that would run it.
+        self.run_here();
         self.0.stage.poll(context).map(|result| result.unwrap_or_else(|| Err(taken())))
     }
 }
