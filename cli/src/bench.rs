@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -21,7 +22,7 @@ use crate::{Failure, interrupt, value};
 #[derive(Debug, ClapArgs)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Options {
-    /// Shipped loops by name, `all`, or .wgsl files with a function of one element; without any, a few that show the machine
+    /// Shipped loops by name, `all`, or .wgsl files; without any, a few that show the machine
     #[arg(value_name = "LOOP|FILE.wgsl")]
     loops: Vec<OsString>,
 
@@ -33,8 +34,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "gpu,simd,threads,auto", value_delimiter = ',', value_parser = contender)]
     backends: Vec<Contender>,
 
-    /// How many threads `threads` has: as many as the pool of this process, which FORALL_THREADS sets
-    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = value::count)]
+    /// How many threads the pool has. Of several numbers, each is measured by itself, by a process of its own
+    #[arg(long, value_name = "N[,N…]", value_delimiter = ',', value_parser = value::count)]
     threads: Vec<usize>,
 
     /// Leave data where it was last used: transfers to a GPU are not in the times. For shaders, not for functions
@@ -49,9 +50,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u64,
 
-    /// A parameter of a FILE.wgsl that is a number or index; the others are arrays of random numbers
-    #[arg(long = "in", value_name = "NAME=VALUE")]
-    inputs: Vec<OsString>,
+    #[command(flatten)]
+    own: loops::Own,
 
     /// Write the results as JSON, for --baseline and for programs
     #[arg(long, value_name = "FILE")]
@@ -87,6 +87,7 @@ EXAMPLES
   forall bench
   forall bench saxpy black_scholes --sizes 1e3..1e6 --html report.html
   forall bench mine.wgsl --in a=2.5 --backends simd,threads
+  forall bench shaders/reduce_tree.wgsl --bind input=uniform:N --bind sums=zeros:N/4096 --grid N/4096
   forall bench all --json now.json --baseline before.json
 
 EXIT CODES
@@ -131,14 +132,16 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
     if options.list {
         return Ok(loops::list());
     }
-    pool(&options.threads)?;
+    if options.threads.iter().any(|count| Ok(*count) != forall::pool_threads()) || options.threads.len() > 1 {
+        return processes(options);
+    }
     let before = options.baseline.as_deref().map(read).transpose()?;
     let json = options.json.as_deref().map(|path| Target::new("--json", path)).transpose()?;
     let html = options.html.as_deref().map(|path| Target::new("--html", path)).transpose()?;
     if options.json.is_some() && options.json == options.html {
         return Err(Failure::Usage("--json and --html name the same file".into()));
     }
-    let loops = loops::open(&options.loops, &options.inputs, options.resident)?;
+    let loops = loops::open(&options.loops, &options.own, options.resident)?;
 
     let budget = options.time.unwrap_or(Duration::from_secs(25 * loops.len() as u64));
     let [low, high] = options.sizes.0;
@@ -182,17 +185,34 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
     }
 }
 
-/// Refuses another pool than there is.
-fn pool(asked: &[usize]) -> Result<(), Failure> {
-    let threads = forall::pool_threads()?;
-    match asked.iter().find(|asked| **asked != threads) {
-        Some(&asked) => Err(Failure::Usage(format!(
-            "--threads {asked}: the pool of this process has {threads}, and a process has one pool; run it again with \
-             FORALL_THREADS={} in the environment",
-            asked.max(1)
-        ))),
-        None => Ok(()),
+/// Does it with pools of other sizes: a process has one, which FORALL_THREADS sets.
+fn processes(options: &Options) -> Result<String, Failure> {
+    if options.threads.len() > 1
+        && (options.json.is_some() || options.html.is_some() || options.baseline.is_some())
+    {
+        return Err(Failure::Usage("--json, --html and --baseline take one number of --threads".into()));
     }
+    // Ctrl-C is the child's business, which has something to tell.
+    interrupt::cancel()?;
+    let fail = |error: std::io::Error| Failure::Run(format!("cannot start another forall: {error}"));
+    let this = std::env::current_exe().map_err(fail)?;
+    for threads in &options.threads {
+        let mut command = Command::new(&this);
+        let mut args = std::env::args_os().skip(1);
+        while let Some(arg) = args.next() {
+            if arg == "--threads" {
+                args.next();
+            } else if !arg.as_encoded_bytes().starts_with(b"--threads=") {
+                command.arg(arg);
+            }
+        }
+        let status = command.env("FORALL_THREADS", threads.to_string()).status().map_err(fail)?;
+        if !status.success() {
+            // It has said why.
+            std::process::exit(status.code().unwrap_or(1));
+        }
+    }
+    Ok(String::new())
 }
 
 fn read(path: &Path) -> Result<Results, Failure> {

@@ -198,7 +198,7 @@ fn axes(text: &str) -> Result<Axes, String> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent(pub [u32; 3]);
 
-fn extent(text: &str) -> Result<Extent, String> {
+pub(crate) fn extent(text: &str) -> Result<Extent, String> {
     let sizes = text.split(',').map(value::count).collect::<Result<Vec<_>, _>>()?;
     if sizes.len() > 3 {
         return Err(format!("{} axes, a grid has at most three", sizes.len()));

@@ -126,10 +126,38 @@ fn functions_of_ones_own() {
         let error = failure(&dir, 2, quick(&["mine.wgsl", "--in", inputs]));
         assert!(error.contains(says), "{error}");
     }
-    fs::write(dir.join("shader.wgsl"), "@compute @workgroup_size(1) fn main() {}").unwrap();
-    assert!(failure(&dir, 2, ["bench", "shader.wgsl"]).contains("functions of one element"));
+    assert!(failure(&dir, 2, quick(&["mine.wgsl", "--grid", "N"])).contains("--grid is for compute shaders"));
     fs::write(dir.join("broken.wgsl"), "fn f( -> f32 {}").unwrap();
     failure(&dir, 2, ["bench", "broken.wgsl"]);
+}
+
+#[test]
+fn shaders_of_ones_own() {
+    let dir = folder("bench_shader");
+    let reduce = format!("{}/../shaders/reduce_tree.wgsl", env!("CARGO_MANIFEST_DIR"));
+    let bound = [&reduce, "--bind", "input=uniform:N", "--bind", "sums=zeros:N/4096", "--grid", "N/4096"];
+    let text = success(&dir, quick(&bound));
+    assert!(
+        text.contains("reduce_tree: ") && text.contains("4.04 bytes") && text.contains("regret: "),
+        "{text}"
+    );
+    success(&dir, quick(&[&bound[..], &["--resident"]].concat()));
+    for (args, says) in [
+        (&bound[..5], "how much to run?"),
+        (&[&reduce, "--grid", "N"], "--bind input=FILE.npy"),
+        (&[&reduce, "--grid", "N/x"], "expected a number of elements"),
+        (&[&reduce, "--in", "x=1"], "--in is for functions"),
+        (&["saxpy", "--bind", "x=1"], "--bind is for a FILE.wgsl"),
+    ] {
+        let error = failure(&dir, 2, quick(args));
+        assert!(error.contains(says), "{error}");
+    }
+    // What a call leaves is not taken for a wrong answer of the next contender.
+    let counter = "@group(0) @binding(0) var<storage, read_write> n: array<atomic<u32>>;
+        @compute @workgroup_size(64) fn count() { atomicAdd(&n[0], 1u); }";
+    fs::write(dir.join("counter.wgsl"), counter).unwrap();
+    let text = success(&dir, quick(&["counter.wgsl", "--bind", "n=zeros:1", "--invocations", "N"]));
+    assert!(!text.contains("not those of simd"), "{text}");
 }
 
 #[test]
@@ -148,12 +176,23 @@ fn what_makes_no_sense_is_bad_usage() {
     ] {
         failure(&dir, 2, [&["bench"], args].concat());
     }
-    let error = failure(&dir, 2, ["bench", "saxpy", "--threads", "77"]);
-    assert!(error.contains("FORALL_THREADS=77"), "{error}");
+    let error = failure(&dir, 2, ["bench", "saxpy", "--threads", "1,2", "--json", "x.json"]);
+    assert!(error.contains("one number of --threads"), "{error}");
+    failure(&dir, 2, ["bench", "saxpy", "--threads", "0"]);
     let error = failure(&dir, 2, ["bench", "saxpy", "--resident"]);
     assert!(error.contains("is a function") && error.contains("reduce_tree"), "{error}");
     success(&dir, quick(&["reduce_tree", "--resident"]));
     assert_eq!(names(&dir), [] as [&str; 0]);
+}
+
+#[test]
+fn each_number_of_threads_has_a_process() {
+    let dir = folder("bench_threads");
+    let text = success(&dir, quick(&["saxpy", "--threads", "1,3"]));
+    assert!(text.contains(", 1 thread; ") && text.contains(", 3 threads; "), "{text}");
+    success(&dir, quick(&["saxpy", "--threads=2", "--json", "two.json"]));
+    let json: Value = serde_json::from_str(&fs::read_to_string(dir.join("two.json")).unwrap()).unwrap();
+    assert_eq!(json["machine"]["threads"], 2);
 }
 
 /// Ctrl-C, as a terminal sends it.

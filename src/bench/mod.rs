@@ -14,7 +14,7 @@ mod statistics;
 mod sweep;
 
 pub use baseline::{Change, Changed};
-pub use loops::{Call, Data, Given, Output, Side, Work, Workload};
+pub use loops::{Call, Data, Given, Launch, Output, Side, Work, Workload};
 pub use results::{
     Absent, Bandwidth, Crossover, Dispatched, Loop, Machine, Point, Regret, Results, Roof, SCHEMA, Settings,
     Size, Streak, Timing,

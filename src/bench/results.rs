@@ -114,6 +114,9 @@ pub struct Loop {
     pub integer: bool,
     /// The sizes, the smallest first.
     pub sizes: Vec<Size>,
+    /// Sizes that there was no time for.
+    #[serde(default)]
+    pub skipped: Vec<usize>,
     /// Where the winner changes, the smallest size first.
     pub crossovers: Vec<Crossover>,
     /// The dispatcher's, over all sizes of this loop; `None` where it was not measured, or too few samples tell.

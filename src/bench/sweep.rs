@@ -270,7 +270,7 @@ struct Sample {
     ns: f64,
     /// Where it ran.
     backend: Backend,
-    /// Whether the dispatcher had had its calls to learn from.
+    /// Whether the dispatcher had had its calls to learn from when the round began.
     settled: bool,
 }
 
@@ -288,6 +288,11 @@ impl Series {
         self.samples.iter().map(|sample| sample.ns).collect()
     }
 
+    /// Those that the dispatcher is judged by: from the same rounds of all contenders.
+    fn settled(&self) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().filter(|sample| sample.settled)
+    }
+
     fn timing(&self) -> Option<Timing> {
         Timing::of(&self.times(), self.calls)
     }
@@ -298,23 +303,23 @@ impl Series {
 }
 
 impl Cell {
-    /// Whether a contender needs more samples.
-    fn wants(&self, series: &Series) -> bool {
-        if series.failed.is_some() || series.samples.len() >= *SAMPLES.end() {
-            return false;
-        }
+    /// Whether a contender takes part in the next round. All do, as long as one of them is not known well enough: what is compared was
+    /// measured in the same rounds.
+    fn is_in(&self, series: &Series) -> bool {
         let best = self.series.iter().map(Series::smallest).fold(f64::INFINITY, f64::min);
-        if series.samples.len() >= SAMPLES_OF_FAR && series.smallest() > FAR * best {
-            return false;
-        }
-        let precise = |timing: Timing| {
-            (timing.median - timing.low).max(timing.high - timing.median) <= PRECISION * timing.median
-        };
-        series.samples.len() < *SAMPLES.start() || !series.timing().is_some_and(precise)
+        let far = series.samples.len() >= SAMPLES_OF_FAR && series.smallest() > FAR * best;
+        series.failed.is_none() && !far
     }
 
     fn wants_more(&self) -> bool {
-        self.series.is_empty() || self.series.iter().any(|series| self.wants(series))
+        let vague = |series: &Series| {
+            let precise = |timing: Timing| {
+                (timing.median - timing.low).max(timing.high - timing.median) <= PRECISION * timing.median
+            };
+            let n = series.samples.len();
+            n < *SAMPLES.start() || (n < *SAMPLES.end() && !series.timing().is_some_and(precise))
+        };
+        self.series.is_empty() || self.series.iter().any(|series| self.is_in(series) && vague(series))
     }
 }
 
@@ -385,15 +390,20 @@ impl Run<'_> {
         let mut order: Vec<usize> = (0..contenders.len()).collect();
         for round in 0.. {
             self.shuffle(&mut order);
+            let settled = *calls >= SETTLED;
             for &at in &order {
-                if self.sweep.stopped() || !cell.wants(&cell.series[at]) {
+                if self.sweep.stopped() || !cell.is_in(&cell.series[at]) {
                     continue;
                 }
                 // Whoever comes first in a visit finds another's data in the caches, and clocks that have rested.
                 let dropped = round == 0;
-                let sample = take(&mut *call, &contenders[at], &mut cell.series[at], dropped, calls);
-                if let Err(error) = sample {
-                    cell.series[at].failed = Some(error.to_string());
+                match take(&mut *call, &contenders[at], &mut cell.series[at].calls, calls) {
+                    Ok((ns, backend)) => {
+                        if !dropped || ns > LONG.as_nanos() as f64 {
+                            cell.series[at].samples.push(Sample { ns, backend, settled });
+                        }
+                    }
+                    Err(error) => cell.series[at].failed = Some(error.to_string()),
                 }
             }
             let done = self.sweep.stopped() || !cell.wants_more();
@@ -445,7 +455,7 @@ impl Run<'_> {
         contenders: &[Contender],
         cells: BTreeMap<usize, Cell>,
     ) -> Loop {
-        let mut sizes = Vec::new();
+        let (mut sizes, mut skipped) = (Vec::new(), Vec::new());
         let mut costs = Vec::new();
         for (n, cell) in cells {
             let mut points = Vec::new();
@@ -461,19 +471,19 @@ impl Run<'_> {
                     }
                     (Some(backend), None) => {
                         points.extend(series.timing().map(|time| Point { backend, time }));
-                        times.push((backend, series.times()));
+                        times.push((backend, series.settled().map(|sample| sample.ns).collect::<Vec<_>>()));
                     }
                     (None, _) => dispatched = dispatcher(series),
                 }
             }
-            if points.is_empty() && dispatched.is_none() {
+            if cell.series.is_empty() || (points.is_empty() && dispatched.is_none() && absent.is_empty()) {
+                skipped.push(n);
                 continue;
             }
             let (winner, tie) = winner(&points);
             if let (Some(dispatched), Some(series)) = (&mut dispatched, cell.series.last()) {
                 let times: Vec<_> = times.iter().map(|(backend, times)| (*backend, &times[..])).collect();
-                let settled: Vec<_> =
-                    series.samples.iter().filter(|s| s.settled).map(|s| (s.backend, s.ns)).collect();
+                let settled: Vec<_> = series.settled().map(|sample| (sample.backend, sample.ns)).collect();
                 if let Some(cost) = Cost::of(&times, &settled) {
                     (dispatched.regret, dispatched.floor) = (Some(cost.regret()), Some(cost.floor()));
                     costs.push(cost);
@@ -500,6 +510,7 @@ impl Run<'_> {
             integer: workload.integer(),
             crossovers: crossovers(&sizes),
             sizes,
+            skipped,
             regret: Regret::of(&costs),
         }
     }
@@ -536,39 +547,33 @@ fn least(cells: &BTreeMap<usize, Cell>, n: usize) -> Option<Duration> {
     Some(if ns.is_finite() { Duration::from_nanos((CALLS * ns) as u64) } else { Duration::ZERO })
 }
 
-/// Times one sample, and keeps it unless it is short and to be dropped.
+/// Times one sample, of so many calls as `repeats` says, which the first one sets. Nanoseconds per call, and where it ran.
 fn take(
     call: &mut dyn Call,
     contender: &Contender,
-    series: &mut Series,
-    dropped: bool,
+    repeats: &mut u64,
     calls: &mut usize,
-) -> Result<()> {
+) -> Result<(f64, Backend)> {
     let side = contender.side();
-    let settled = *calls >= SETTLED;
-    // The first one says how many calls make a sample.
-    let repeats = series.calls.max(1);
     let mut run = || {
         *calls += usize::from(side == Side::Dispatcher);
         call.run(&contender.forall, side)
     };
-    if repeats > 1 {
+    let times = (*repeats).max(1);
+    if times > 1 {
         // The caches are the last contender's.
         run()?;
     }
     let start = Instant::now();
     let mut backend = run()?;
-    for _ in 1..repeats {
+    for _ in 1..times {
         backend = run()?;
     }
-    let ns = start.elapsed().as_nanos() as f64 / repeats as f64;
-    if series.calls == 0 {
-        series.calls = (SAMPLE.as_nanos() as f64 / ns.max(1.0)).ceil().clamp(1.0, 1e6) as u64;
+    let ns = start.elapsed().as_nanos() as f64 / times as f64;
+    if *repeats == 0 {
+        *repeats = (SAMPLE.as_nanos() as f64 / ns.max(1.0)).ceil().clamp(1.0, 1e6) as u64;
     }
-    if !dropped || ns > LONG.as_nanos() as f64 {
-        series.samples.push(Sample { ns, backend, settled });
-    }
-    Ok(())
+    Ok((ns, backend))
 }
 
 /// The dispatcher's samples.

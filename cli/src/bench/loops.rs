@@ -1,24 +1,48 @@
-//! What `forall bench` measures: the shipped loops, and the functions of a user's files.
+//! What `forall bench` measures: the shipped loops, and the functions and shaders of a user's files.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 
-use forall::Kernel;
-use forall::bench::{Given, Results, Workload};
+use clap::Args as ClapArgs;
+use forall::bench::{Given, Launch as Data, Results, Workload};
+use forall::{Kernel, ShaderOptions};
 
 use crate::Failure;
+use crate::bind;
 use crate::body::Body;
+use crate::run::{self, Launch};
 use crate::value::{self, Value};
 
 /// What a machine is shown by: memory, arithmetic, divergence, workgroups.
 const FEW: [&str; 4] = ["saxpy", "black_scholes", "mandelbrot", "matmul_tiled"];
 
+/// What a user's own file runs over.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "A FILE.wgsl")]
+pub(super) struct Own {
+    /// A parameter of a function that is a number or index; the others are arrays of random numbers
+    #[arg(long = "in", value_name = "NAME=VALUE")]
+    inputs: Vec<OsString>,
+
+    /// The data of a shader's variable, as `forall run` takes it. N is the size; N/4 and N*4 are of it, the former rounded up
+    #[arg(long, value_name = "NAME=VALUE")]
+    bind: Vec<OsString>,
+
+    /// How many workgroups run, such as N/256
+    #[arg(long, value_name = "X[,Y[,Z]]", conflicts_with = "invocations")]
+    grid: Option<String>,
+
+    /// How many invocations run at least, such as N
+    #[arg(long, value_name = "X[,Y[,Z]]")]
+    invocations: Option<String>,
+
+    /// Which @compute entry point to run, where the text has several
+    #[arg(long, value_name = "NAME")]
+    entry: Option<String>,
+}
+
 /// The loops that the command line names.
-pub(super) fn open(
-    names: &[OsString],
-    inputs: &[OsString],
-    resident: bool,
-) -> Result<Vec<Workload>, Failure> {
+pub(super) fn open(names: &[OsString], own: &Own, resident: bool) -> Result<Vec<Workload>, Failure> {
     let mut loops: Vec<Workload> = Vec::new();
     let mut files = 0;
     let few: Vec<OsString> = FEW.into_iter().map(OsString::from).collect();
@@ -30,14 +54,15 @@ pub(super) fn open(
         } else if let Some(shipped) = name.to_str().map(Workload::named).transpose()?.flatten() {
             loops.push(shipped);
         } else {
-            loops.push(file(name, inputs)?);
+            loops.push(file(name, own)?);
             files += 1;
         }
     }
-    if files == 0 && !inputs.is_empty() {
-        return Err(Failure::Usage(
-            "--in is for a FILE.wgsl; the shipped loops have inputs of their own".into(),
-        ));
+    let given = [("--in", !own.inputs.is_empty())].into_iter().chain(own.of_shaders());
+    if let Some((option, _)) = given.into_iter().find(|(_, given)| files == 0 && *given) {
+        return Err(Failure::Usage(format!(
+            "{option} is for a FILE.wgsl; the shipped loops have data of their own"
+        )));
     }
     for (at, one) in loops.iter().enumerate() {
         if loops[..at].iter().any(|other| other.name() == one.name()) {
@@ -60,8 +85,93 @@ fn shaders() -> String {
     names.filter(stays).collect::<Vec<_>>().join(" ")
 }
 
-/// A function of a user's own.
-fn file(name: &OsStr, inputs: &[OsString]) -> Result<Workload, Failure> {
+impl Own {
+    /// The options for shaders, and whether they are given.
+    fn of_shaders(&self) -> [(&'static str, bool); 4] {
+        [
+            ("--bind", !self.bind.is_empty()),
+            ("--grid", self.grid.is_some()),
+            ("--invocations", self.invocations.is_some()),
+            ("--entry", self.entry.is_some()),
+        ]
+    }
+
+    /// What they mean for a size, as `forall run` takes it.
+    fn at(&self, n: usize) -> Result<Launch, Failure> {
+        let bind = self.bind.iter().map(|option| {
+            let (name, value) = value::split(option)
+                .and_then(|(name, value)| Some((name, value.to_str()?)))
+                .ok_or_else(|| Failure::Usage(format!("--bind {}: expected NAME=VALUE", option.display())))?;
+            Ok(OsString::from(format!("{name}={}", sized(value, n))))
+        });
+        let extent = |option: &str, text: &Option<String>| {
+            let extent = text.as_ref().map(|text| run::extent(&sized(text, n))).transpose();
+            extent.map_err(|message| Failure::Usage(format!("{option}: {message}")))
+        };
+        Ok(Launch {
+            bind: bind.collect::<Result<_, Failure>>()?,
+            grid: extent("--grid", &self.grid)?,
+            invocations: extent("--invocations", &self.invocations)?,
+            entry: self.entry.clone(),
+            constants: Vec::new(),
+        })
+    }
+}
+
+/// The text with a size for N, N/4 and N*4 where they stand between other words.
+fn sized(text: &str, n: usize) -> String {
+    let size = |word: &str| {
+        let rest = word.strip_prefix('N')?;
+        let number = |digits: &str| digits.parse::<usize>().ok().filter(|number| *number > 0);
+        match (rest.strip_prefix('/'), rest.strip_prefix('*')) {
+            (Some(by), _) => number(by).map(|by| n.div_ceil(by)),
+            (_, Some(by)) => number(by).and_then(|by| n.checked_mul(by)),
+            _ => rest.is_empty().then_some(n),
+        }
+    };
+    let words = text.split_inclusive([':', ',']).map(|word| {
+        let (word, end) = word.split_at(word.trim_end_matches([':', ',']).len());
+        size(word).map_or_else(|| word.to_owned(), |n| n.to_string()) + end
+    });
+    words.collect()
+}
+
+/// A shader of a user's own.
+fn shader(body: Body, what: String, own: &Own) -> Result<Workload, Failure> {
+    let kernel = body.shader(&own.at(1)?)?;
+    let own = own.clone();
+    let entry = own.entry.clone();
+    let name = kernel.name().to_owned();
+    let data = move |n: usize| -> Result<Data, Failure> {
+        let options = own.at(n)?;
+        let grid = run::grid(&kernel, &options)?;
+        let given = bind::parse(&options.bind)?;
+        let (data, others) = bind::resolve(&kernel, &given, false)?;
+        let data = bind::complete(&kernel, data, &others)?;
+        if let Some(texture) = kernel.bindings().iter().find(|binding| binding.layout().is_none()) {
+            return Err(Failure::Usage(format!(
+                "`{}` is a texture, which bench does not measure",
+                texture.name
+            )));
+        }
+        Ok(Data { grid, data: data.iter().map(|data| data.bytes().to_vec()).collect() })
+    };
+    // What makes no sense at one size makes none at any; it is found here, and told as bad usage.
+    data(64)?;
+    let at = move |n| {
+        data(n)
+            .map_err(|failure| forall::Error::Internal { kernel: name.clone(), message: failure.to_string() })
+    };
+    // Made anew: the dispatcher and the backends have a kernel each.
+    let again = || {
+        let options = entry.iter().fold(ShaderOptions::new(), |options, entry| options.entry(entry));
+        options.build(&body.text)
+    };
+    Ok(Workload::shader(what, again, at)?)
+}
+
+/// A file of a user's own.
+fn file(name: &OsStr, own: &Own) -> Result<Workload, Failure> {
     let body = Body::open(name)?;
     if body.path.is_none() && !body.text.contains("fn ") {
         return Err(Failure::Usage(format!(
@@ -70,16 +180,22 @@ fn file(name: &OsStr, inputs: &[OsString]) -> Result<Workload, Failure> {
             Workload::shipped().map(|(name, _)| name).collect::<Vec<_>>().join(" ")
         )));
     }
+    let what = body.path.as_ref().map_or_else(String::new, |path| path.display().to_string());
     if body.is_shader() {
+        if !own.inputs.is_empty() {
+            return Err(Failure::Usage("--in is for functions; a compute shader takes --bind".into()));
+        }
+        return shader(body, what, own);
+    }
+    if let Some((option, _)) = own.of_shaders().into_iter().find(|(_, given)| *given) {
         return Err(Failure::Usage(format!(
-            "{}: a compute shader, of which nobody knows what a size is; bench takes functions of one element. `forall run` \
-             times one launch, and a program can measure it by `forall::bench::Workload::new`",
+            "{option} is for compute shaders; {} has no @compute entry point, and takes --in",
             name.to_string_lossy()
         )));
     }
     let kernel = body.function(None)?;
     let mut given = Vec::new();
-    for input in inputs {
+    for input in &own.inputs {
         let usage = |message: String| Failure::Usage(format!("--in {}: {message}", input.to_string_lossy()));
         let (name, value) = value::split(input).ok_or_else(|| usage("expected NAME=VALUE".into()))?;
         let param = kernel.signature().params.iter().find(|param| param.field.name == name);
@@ -97,7 +213,6 @@ fn file(name: &OsStr, inputs: &[OsString]) -> Result<Workload, Failure> {
         };
         given.push((name.to_owned(), value));
     }
-    let what = body.path.as_ref().map_or_else(String::new, |path| path.display().to_string());
     Ok(Workload::function(what, || Kernel::map(&body.text), given)?)
 }
 
@@ -116,4 +231,25 @@ pub(super) fn others(results: &Results) -> String {
     let others: Vec<&str> =
         Workload::shipped().map(|(name, _)| name).filter(|name| !measured(name)).collect();
     format!("other loops: {}; or `all`, or a FILE.wgsl of your own", others.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_stand_for_n_between_words() {
+        for (text, at) in [
+            ("N", "1000"),
+            ("zeros:f32:N", "zeros:f32:1000"),
+            ("uniform:N:7", "uniform:1000:7"),
+            ("N/256,1", "4,1"),
+            ("N,N*2", "1000,2000"),
+            ("N.npy", "N.npy"),
+            ("aN:N/0:N/x:NN", "aN:N/0:N/x:NN"),
+            ("", ""),
+        ] {
+            assert_eq!(sized(text, 1000), at);
+        }
+    }
 }

@@ -6,7 +6,7 @@ use crate::dispatch::Dispatcher;
 use crate::element::{ElementType, Scalar};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Takes};
-use crate::launch::{Arg, Args, OutputArg, OutputArgs};
+use crate::launch::{self, Arg, Args, OutputArg, OutputArgs};
 
 /// A shipped function.
 pub(super) struct Spec {
@@ -159,10 +159,10 @@ fn sum(output: &[Output], counts: fn(u32) -> bool) -> f64 {
 pub(super) fn shipped(spec: &'static Spec) -> Result<Workload> {
     let kernels = [Kernel::map(spec.text)?, Kernel::map(spec.text)?];
     let fit = |n: usize| (spec.size)((spec.length)(n.max(1)));
-    let make = move |data: Data| {
+    let make = move |data: Data| -> Result<Box<dyn Call>> {
         let n = (spec.length)(data.n);
         let inputs = (spec.inputs)(n, data.seed);
-        Function::new(&kernels, inputs, n, Box::new(move |output| (spec.flops)(n, output)))
+        Ok(Box::new(Function::new(&kernels, inputs, n, Box::new(move |output| (spec.flops)(n, output)))))
     };
     let element = spec.element.to_owned();
     let workload = Workload::new(spec.name, spec.what, fit, make);
@@ -177,7 +177,20 @@ pub(super) fn custom(what: String, kernels: [Kernel; 2], given: Vec<(String, Giv
         let names: Vec<_> = kernels[0].signature().params.iter().map(|p| &*p.field.name).collect();
         return Err(Error::UnknownParameter { kernel: name, name: unknown.clone(), names: names.join(", ") });
     }
-    let make = move |data: Data| {
+    let signature = kernels[0].signature();
+    let fields = signature.params.iter().map(|param| &param.field).chain(&signature.outputs);
+    if let Some(field) = fields.into_iter().find(|field| field.ty.size() != 4 * usize::from(field.ty.width)) {
+        return Err(Error::Unsupported {
+            kernel: name.clone(),
+            construct: field.ty.to_string(),
+            line: 0,
+            message: format!(
+                "{name}: `{}` is a {}; a workload is made of numbers of 32 bits: write a Workload::new around the call",
+                field.name, field.ty
+            ),
+        });
+    }
+    let make = move |data: Data| -> Result<Box<dyn Call>> {
         let params = &kernels[0].signature().params;
         let inputs = params.iter().zip(1..).map(|(param, stream)| {
             match given.iter().find(|(name, _)| *name == param.field.name) {
@@ -191,7 +204,10 @@ pub(super) fn custom(what: String, kernels: [Kernel; 2], given: Vec<(String, Giv
                 }
             }
         });
-        Function::new(&kernels, inputs.collect(), data.n, Box::new(|_| 0.0))
+        let mut function = Function::new(&kernels, inputs.collect(), data.n, Box::new(|_| 0.0));
+        let flops = function.counted(data.n)?;
+        function.flops = Box::new(move |_| flops);
+        Ok(Box::new(function))
     };
     Ok(Workload { stays: false, ..Workload::new(name, what, |n| n.max(1), make) })
 }
@@ -217,29 +233,46 @@ impl Function {
         inputs: Vec<Input>,
         n: usize,
         flops: Box<dyn Fn(&[Output]) -> f64>,
-    ) -> Result<Box<dyn Call>> {
+    ) -> Self {
         let outputs = kernels[0].signature().outputs.iter();
         let outputs =
             outputs.map(|field| (vec![u32::MAX; n * usize::from(field.ty.width)], field.ty)).collect();
-        Ok(Box::new(Self { kernels: kernels.clone(), inputs, outputs, flops }))
+        Self { kernels: kernels.clone(), inputs, outputs, flops }
+    }
+
+    /// What a call binds.
+    fn bound<'a>(
+        kernel: &Kernel,
+        inputs: &'a [Input],
+        outputs: &'a mut [(Vec<u32>, ElementType)],
+    ) -> (Args<'a>, OutputArgs<'a>) {
+        let params = inputs.iter().zip(&kernel.signature().params);
+        let args = params.fold(Args::new(), |args, (input, param)| {
+            args.push(match input {
+                Input::Value(words) => Arg::uniform(bytemuck::cast_slice(words), param.field.ty),
+                Input::Array(words) => Arg::array(bytemuck::cast_slice(words), param.field.ty),
+                Input::Index => Arg::index(),
+            })
+        });
+        let outputs = outputs.iter_mut().fold(OutputArgs::new(), |outputs, (words, ty)| {
+            outputs.push(OutputArg::array(bytemuck::cast_slice_mut(words), *ty))
+        });
+        (args, outputs)
+    }
+
+    /// The operations of `n` elements, as far as they can be read off the body, and without those of transcendental functions.
+    fn counted(&mut self, n: usize) -> Result<f64> {
+        let kernel = &self.kernels[0];
+        let (args, outputs) = Self::bound(kernel, &self.inputs, &mut self.outputs);
+        let operations = kernel.operations(&launch::check(kernel.signature(), args, outputs)?)?;
+        Ok(if operations.known { operations.counts.flops * n as f64 } else { 0.0 })
     }
 }
 
 impl Call for Function {
     fn run(&mut self, forall: &Dispatcher, side: Side) -> Result<Backend> {
         let kernel = &self.kernels[side.index()];
-        let mut args = Args::new();
-        for (input, param) in self.inputs.iter().zip(&kernel.signature().params) {
-            args = args.push(match input {
-                Input::Value(words) => Arg::uniform(bytemuck::cast_slice(words), param.field.ty),
-                Input::Array(words) => Arg::array(bytemuck::cast_slice(words), param.field.ty),
-                Input::Index => Arg::index(),
-            });
-        }
-        let mut outputs = OutputArgs::new();
-        for (words, ty) in &mut self.outputs {
-            outputs = outputs.push(OutputArg::array(bytemuck::cast_slice_mut(words), *ty));
-        }
+        let (args, outputs) = Self::bound(kernel, &self.inputs, &mut self.outputs);
         Ok(forall.run(kernel, args, outputs)?.backend())
     }
 

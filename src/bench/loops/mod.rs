@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::kernel::Kernel;
 
 pub use function::Given;
+pub use shader::Launch;
 
 /// A loop that can be measured at any size.
 pub struct Workload {
@@ -143,6 +144,38 @@ impl Workload {
         given: Vec<(String, Given)>,
     ) -> Result<Self> {
         function::custom(what.into(), [kernel()?, kernel()?], given)
+    }
+
+    /// A compute shader, launched once in each call; `data` makes what it runs over for a size. What the shader writes, it finds in the next
+    /// call as it left it.
+    ///
+    /// # Errors
+    /// Those of `kernel`, which is called twice: see [`Side`].
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use forall::bench::{Launch, Sweep, Workload};
+    /// use forall::{Grid, Kernel};
+    ///
+    /// let step = || Kernel::shader(
+    ///     "@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+    ///      @compute @workgroup_size(64)
+    ///      fn step(@builtin(global_invocation_id) id: vec3u) { x[id.x] = 0.5 * x[id.x] + 1.0; }",
+    /// );
+    /// let step = Workload::shader("my own", step, |n| {
+    ///     Ok(Launch { grid: Grid::threads(n as u32), data: vec![vec![0; 4 * n]] })
+    /// })?;
+    /// let results = Sweep::new(vec![step]).with_sizes(10, 100).with_budget(Duration::from_millis(20)).run()?;
+    /// assert!(results.loops[0].sizes[0].winner.is_some());
+    /// # Ok::<(), forall::Error>(())
+    /// ```
+    pub fn shader(
+        what: impl Into<String>,
+        kernel: impl Fn() -> Result<Kernel>,
+        data: impl Fn(usize) -> Result<Launch> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        Ok(shader::custom(what.into(), [kernel()?, kernel()?], data))
     }
 
     /// The names of the shipped loops, and what they compute.

@@ -1,4 +1,4 @@
-//! The shipped compute shaders as workloads: their launches, over arrays that stay where they are, or are moved at every call.
+//! Compute shaders as workloads: their launches, over arrays that stay where they are, or are moved at every call.
 
 use std::f64::consts::TAU;
 
@@ -9,7 +9,7 @@ use crate::array::Array;
 use crate::backend::Backend;
 use crate::dispatch::{Dispatcher, Report};
 use crate::error::Result;
-use crate::kernel::{Kernel, ShaderOptions};
+use crate::kernel::{Kernel, Layout, ShaderOptions};
 use crate::launch::{Bindings, Grid};
 
 /// A shipped shader.
@@ -31,13 +31,13 @@ struct Made {
     inputs: Vec<Box<dyn Numbers>>,
     /// Makes the inputs as they were, where a call changes them.
     reset: Option<Box<dyn Fn() -> Result<()>>>,
-    /// Its kernels are those of `entries`. Gives the array of the result too.
+    /// Its kernels are those of `entries`. Gives the arrays of the result too.
     run: Box<Run>,
     work: Work,
     label: Option<String>,
 }
 
-type Run = dyn Fn(&Dispatcher, &[Kernel]) -> Result<(Report, Box<dyn Numbers>)>;
+type Run = dyn Fn(&Dispatcher, &[Kernel]) -> Result<(Report, Vec<Box<dyn Numbers>>)>;
 
 pub(super) const SPECS: [Spec; 8] = [
     Spec {
@@ -130,10 +130,94 @@ pub(super) fn shipped(spec: &'static Spec) -> Result<Workload> {
     let kernels = [set()?, set()?];
     let make = move |data: Data| -> Result<Box<dyn Call>> {
         let made = (spec.make)(data);
-        Ok(Box::new(Launches { kernels: kernels.clone(), made, resident: data.resident, last: None }))
+        Ok(Box::new(Launches { kernels: kernels.clone(), made, resident: data.resident, last: Vec::new() }))
     };
     let element = spec.element.to_owned();
     Ok(Workload { element, integer: spec.integer, ..Workload::new(spec.name, spec.what, spec.fit, make) })
+}
+
+/// See [`Workload::shader`].
+pub(super) fn custom(
+    what: String,
+    kernels: [Kernel; 2],
+    data: impl Fn(usize) -> Result<Launch> + Send + Sync + 'static,
+) -> Workload {
+    let name = kernels[0].name().to_owned();
+    let make = move |Data { n, resident, .. }: Data| -> Result<Box<dyn Call>> {
+        let made = launch(&kernels[0], data(n)?);
+        let kernels = kernels.clone().map(|kernel| vec![kernel]);
+        Ok(Box::new(Launches { kernels, made, resident, last: Vec::new() }))
+    };
+    Workload::new(name, what, |n| n.max(1), make)
+}
+
+/// One launch of a shader: what runs, over what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// How much of it runs.
+    pub grid: Grid,
+    /// The data of every variable, in the order of [`Kernel::bindings`]: the bytes of its WGSL type.
+    pub data: Vec<Vec<u8>>,
+}
+
+fn launch(kernel: &Kernel, launch: Launch) -> Made {
+    let bytes = launch.data.iter().map(Vec::len).sum();
+    let places: Vec<_> = kernel.bindings().iter().map(|binding| (binding.group, binding.binding)).collect();
+    let variables: Vec<Variable> = (launch.data.iter().zip(kernel.bindings()))
+        .map(|(data, binding)| Variable {
+            array: Array::from(&data[..]),
+            float: binding.layout().and_then(Layout::number) == Some("f32"),
+            writable: binding.is_writable(),
+        })
+        .collect();
+    let again = variables.clone();
+    let reset = move || {
+        let mut pairs = again.iter().zip(&launch.data);
+        pairs.try_for_each(|(variable, data)| variable.array.write(|now| now.copy_from_slice(data)))
+    };
+    Made {
+        inputs: variables.iter().map(|variable| Box::new(variable.clone()) as Box<dyn Numbers>).collect(),
+        reset: Some(Box::new(reset)),
+        run: Box::new(move |forall, kernels| {
+            let mut bindings = Bindings::new();
+            for (place, variable) in places.iter().zip(&variables) {
+                bindings = bindings.bind(*place, &variable.array);
+            }
+            let report = forall.launch(&kernels[0], launch.grid, bindings)?;
+            let written = variables.iter().filter(|variable| variable.writable);
+            Ok((report, written.map(|variable| Box::new(variable.clone()) as Box<dyn Numbers>).collect()))
+        }),
+        work: work(bytes, 0.0),
+        label: None,
+    }
+}
+
+/// The data of a variable of any type.
+#[derive(Clone)]
+struct Variable {
+    array: Array<u8>,
+    /// Whether all its numbers are floats.
+    float: bool,
+    writable: bool,
+}
+
+impl Numbers for Variable {
+    fn touch(&self) -> Result<()> {
+        self.array.write(|_| ())
+    }
+
+    fn fetch(&self) -> Result<()> {
+        self.array.read().map(drop)
+    }
+
+    fn numbers(&self) -> Result<Output> {
+        let bytes = self.array.read()?;
+        let whole = &bytes[..bytes.len() / 4 * 4];
+        Ok(match self.float {
+            true => Output::F32(bytemuck::pod_collect_to_vec(whole)),
+            false => Output::U32(bytemuck::pod_collect_to_vec(whole)),
+        })
+    }
 }
 
 /// One shader, or a sequence of launches, with its arrays.
@@ -142,7 +226,7 @@ struct Launches {
     made: Made,
     resident: bool,
     /// The result of the last call.
-    last: Option<Box<dyn Numbers>>,
+    last: Vec<Box<dyn Numbers>>,
 }
 
 impl Call for Launches {
@@ -153,9 +237,9 @@ impl Call for Launches {
         }
         let (report, output) = (self.made.run)(forall, &self.kernels[side.index()])?;
         if !self.resident {
-            output.fetch()?;
+            output.iter().try_for_each(|output| output.fetch())?;
         }
-        self.last = Some(output);
+        self.last = output;
         Ok(report.backend())
     }
 
@@ -264,7 +348,7 @@ fn reduce_tree(data: Data) -> Made {
                 launches.launch(&kernels[0], groups(pair[0].len(), TILE), bindings)?;
             }
             let report = launches.run()?;
-            Ok((report, boxed(arrays.last().unwrap_or(&x))))
+            Ok((report, vec![boxed(arrays.last().unwrap_or(&x))]))
         }),
         work: work(4 * data.n, data.n as f64),
         label: None,
@@ -283,7 +367,7 @@ fn prefix_scan(data: Data) -> Made {
             let state = Array::<u32>::zeros(1 + 2 * x.len().div_ceil(TILE));
             let bindings = Bindings::new().bind("input", &x).bind("output", &sums).bind("state", &state);
             let report = forall.launch(&kernels[0], groups(x.len(), TILE), bindings)?;
-            Ok((report, boxed::<u32>(&sums)))
+            Ok((report, vec![boxed::<u32>(&sums)]))
         }),
         work: work(8 * data.n, data.n as f64),
         label: None,
@@ -300,7 +384,7 @@ fn histogram(data: Data) -> Made {
             let counts = Array::<u32>::zeros(256);
             let bindings = Bindings::new().bind("keys", &keys).value("shift", 24_u32).bind("counts", &counts);
             let report = forall.launch(&kernels[0], groups(keys.len(), TILE), bindings)?;
-            Ok((report, boxed(&counts)))
+            Ok((report, vec![boxed(&counts)]))
         }),
         // Shift, mask, add.
         work: work(4 * data.n + 4 * 256, 3.0 * data.n as f64),
@@ -320,7 +404,7 @@ fn matmul_tiled(data: Data) -> Made {
             let tiles = side.div_ceil(64) as u32;
             let report =
                 forall.launch(&kernels[0], Grid::workgroups([tiles, tiles]), bindings.bind("c", &c))?;
-            Ok((report, boxed(&c)))
+            Ok((report, vec![boxed(&c)]))
         }),
         work: work(12 * side * side, 2.0 * (side as f64).powi(3)),
         label: Some(format!("{side} × {side} × {side}")),
@@ -346,7 +430,7 @@ fn stencil<T: Number + Send + Sync>(size: [usize; 2], old: Array<T>, flops: f64)
                 from = to;
             }
             let report = launches.run()?;
-            Ok((report, boxed(from)))
+            Ok((report, vec![boxed(from)]))
         }),
         work: work(8 * n * STEPS, flops * (n * STEPS) as f64),
         label: Some(format!("{width} × {height}")),
@@ -397,7 +481,7 @@ fn bitonic_sort(data: Data) -> Made {
                 height *= 2;
             }
             let report = launches.run()?;
-            Ok((report, boxed(&keys)))
+            Ok((report, vec![boxed(&keys)]))
         }),
         // n / 2 meetings on each of the levels, a minimum and a maximum each.
         work: work(8 * n, n as f64 * levels * (levels + 1.0) / 2.0),
@@ -434,7 +518,7 @@ fn fft_stockham(data: Data) -> Made {
                 (input, done) = (output, done * radix);
             }
             let report = launches.run()?;
-            Ok((report, boxed(input)))
+            Ok((report, vec![boxed(input)]))
         }),
         // The usual count.
         work: work(24 * n, 5.0 * n as f64 * f64::from(n.ilog2())),
