@@ -300,6 +300,16 @@ pub enum Error {
         message: String,
     },
 
+    /// The file of a [`Checkpoint`](crate::tasks::Checkpoint) cannot be used, or not any more. Found damaged, foreign or in use,
+    /// it is left as it was, and no item has run.
+    #[error("checkpoint {path} {message}")]
+    Checkpoint {
+        /// The file.
+        path: String,
+        /// What is the matter with it, what was expected, and what to do.
+        message: String,
+    },
+
     /// The policy names a backend that cannot run this loop here.
     #[error("{kernel}: cannot run on {backend}: {reason}")]
     Unavailable {

@@ -29,6 +29,8 @@
 //! # Features
 //!
 //! `gpu` (default): the `wgpu` backend. Without it the crate is a small, pure-Rust CPU library.
+//!
+//! `progress`: `tasks::Over::bar`, a bar on the terminal for loops that take long.
 
 mod array;
 mod backend;

@@ -17,6 +17,7 @@
 //! * A [`Pool`] runs loops ([`map`](Pool::map), [`for_each`](Pool::for_each), [`map_reduce`](Pool::map_reduce), the streams
 //!   [`imap`](Pool::imap) and [`imap_unordered`](Pool::imap_unordered)) over whatever can be iterated. [`Pool::over`] takes options:
 //!   retries, limits of time, a [`Cancel`](crate::Cancel), a [`Progress`](crate::Progress).
+//! * [`Over::checkpoint`] keeps finished items in a file: a loop of hours that was killed goes on where it was.
 //! * [`Pool::submit`] starts a [`Task`], which can be waited for, awaited, cancelled; [`Pool::scope`] starts tasks that borrow;
 //!   [`Dispatcher::submit`](crate::Dispatcher::submit) gives launches of kernels as the same tasks.
 //! * [`Random`] gives every item numbers of its own, the same at any thread count.
@@ -35,12 +36,17 @@
 //!
 //! A loop over numbers alone is better off as a [`Kernel`](crate::Kernel): it gets the lanes of the CPU, or the GPU.
 
+#[cfg(feature = "progress")]
+mod bar;
 mod body;
 mod caught;
+mod checkpoint;
 mod current;
 mod fold;
+mod journal;
 mod launches;
 mod many;
+mod meter;
 mod over;
 mod pool;
 mod random;
@@ -56,8 +62,10 @@ mod sync {
 }
 
 pub use body::Retry;
+pub use checkpoint::Checkpoint;
 pub use current::token;
 pub use many::{AsCompleted, as_completed, first_error, wait_all, wait_any};
+pub use meter::Pace;
 pub use over::Over;
 pub use pool::Pool;
 pub use random::Random;

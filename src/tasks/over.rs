@@ -1,11 +1,14 @@
 //! [`Over`]: a loop with its options, and the verbs that run it.
 
 use std::fmt::{self, Display};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::body::{Body, Care, Careful, Fallible, Kept, Plain, Retry};
+use super::checkpoint::Checkpoint;
 use super::current;
 use super::fold::{Fold, List, Tree};
+use super::meter::{Call, Counter, Meter, Pace};
 use super::pool::Pool;
 use super::run::{How, run};
 use super::stream::{Ahead, Stream};
@@ -30,14 +33,15 @@ use crate::part::Progress;
 /// ```
 #[must_use = "a loop runs when one of its verbs is called: map, for_each, map_reduce, imap, …"]
 pub struct Over<'p, I: Iterator> {
-    pool: &'p Pool,
-    items: I,
+    pub(super) pool: &'p Pool,
+    pub(super) items: I,
     grain: Option<usize>,
     ahead: Option<usize>,
-    care: Care<I::Item>,
-    limit: Option<Duration>,
+    pub(super) care: Care<I::Item>,
+    pub(super) limit: Option<Duration>,
     cancel: Option<Cancel>,
     progress: Option<Progress>,
+    calls: Vec<Call>,
 }
 
 impl<'p, I: Iterator> Over<'p, I> {
@@ -51,6 +55,7 @@ impl<'p, I: Iterator> Over<'p, I> {
             limit: None,
             cancel: None,
             progress: None,
+            calls: Vec::new(),
         }
     }
 
@@ -95,8 +100,28 @@ impl<'p, I: Iterator> Over<'p, I> {
         Self { progress: Some(progress.clone()), ..self }
     }
 
+    /// Calls `call` as items are done, with how many they are and how fast they go: when the first is done, then at most ten
+    /// times a second, and at the end of the loop. One call at a time, on whatever thread has done an item; a call that panics is the last.
+    ///
+    /// # Examples
+    /// ```
+    /// forall::tasks::Pool::default().over(0..10).on_progress(|pace| println!("{pace}")).for_each(|_| {})?;
+    /// # Ok::<(), forall::Error>(())
+    /// ```
+    pub fn on_progress(mut self, call: impl FnMut(&Pace) + Send + 'static) -> Self {
+        self.calls.push(Box::new(call));
+        self
+    }
+
+    /// A bar on the standard error with this name, if that is a terminal and once an item is done after the loop's first second: items
+    /// done, in all, per second, and what is left of the time. With the feature `progress`.
+    #[cfg(feature = "progress")]
+    pub fn bar(self, name: &str) -> Self {
+        self.on_progress(super::bar::bar(name))
+    }
+
     /// Starts the stream that [`imap`](Self::imap) and [`imap_unordered`](Self::imap_unordered) are.
-    fn stream<T, F>(self, ordered: bool, body: F) -> Stream<T>
+    fn stream<T, F>(mut self, ordered: bool, body: F) -> Stream<T>
     where
         I: Send + 'static,
         I::Item: Send + 'static,
@@ -108,15 +133,28 @@ impl<'p, I: Iterator> Over<'p, I> {
         Stream::start(self.pool, self.items, Plain(body), self.care, how, ahead)
     }
 
-    fn how(&self) -> How {
+    /// How many items there are, if the iterator tells.
+    pub(super) fn total(&self) -> Option<usize> {
+        let (least, most) = self.items.size_hint();
+        most.filter(|most| *most == least)
+    }
+
+    pub(super) fn how(&mut self) -> How {
         let parents = current::surrounding().into_iter().chain(self.cancel.clone()).collect();
         // A limit longer than the clock counts is none.
         let deadline = self.limit.and_then(|limit| Instant::now().checked_add(limit));
-        How { grain: self.grain, token: Cancel::within(parents, deadline), progress: self.progress.clone() }
+        let meter = Meter::new(std::mem::take(&mut self.calls), self.total());
+        let counter = Counter { progress: self.progress.clone(), meter };
+        How { grain: self.grain, token: Cancel::within(parents, deadline), counter }
     }
 }
 
-impl<I: Iterator<Item: Send> + Send> Over<'_, I> {
+impl<'p, I: Iterator<Item: Send> + Send> Over<'p, I> {
+    /// The loop keeps its finished items in the file at `path`, and takes from there what is finished already.
+    pub fn checkpoint(self, path: impl Into<PathBuf>) -> Checkpoint<'p, I> {
+        Checkpoint::new(self, path.into())
+    }
+
     /// `[body(x) for x in items]`, in order.
     ///
     /// # Errors

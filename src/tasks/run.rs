@@ -14,11 +14,11 @@ use std::vec::IntoIter;
 use super::caught::caught;
 use super::current;
 use super::fold::Fold;
+use super::meter::Counter;
 use super::pool::Pool;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::exec::threads::{BREAK_EVEN, PIECE, PIECES_PER_THREAD, Threads, Work};
-use crate::part::Progress;
 
 /// An item that takes no longer than this is done faster than handed to another thread: taken off the iterator, moved, its
 /// value appended to the result. `benches/tasks.rs` measures 2 to 3 ns for these.
@@ -40,7 +40,7 @@ pub(super) struct How {
     pub grain: Option<usize>,
     /// This call's own: set when the loop is to stop, by its first failure too. The items under way may ask it.
     pub token: Cancel,
-    pub progress: Option<Progress>,
+    pub counter: Counter,
 }
 
 /// Runs the whole loop. `None`: the token was set before all items were done.
@@ -102,9 +102,7 @@ fn fitting(time: Duration, each: Duration) -> usize {
 
 impl How {
     pub(super) fn count(&self, done: usize) {
-        if let Some(progress) = &self.progress {
-            progress.add(done);
-        }
+        self.counter.add(done);
     }
 }
 
