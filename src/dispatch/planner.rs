@@ -91,6 +91,10 @@ struct Remembered {
     refused: Backoff,
 }
 
+/// What is known of a kernel that has not run.
+static COUNTED: Remembered = Remembered::new(true);
+static GUESSED: Remembered = Remembered::new(false);
+
 impl Memory {
     /// Of a kernel whose body's cost was counted, or is a guess.
     pub(crate) fn new(counted: bool) -> Self {
@@ -111,6 +115,10 @@ fn octave(n: usize) -> u32 {
 }
 
 impl Remembered {
+    const fn new(counted: bool) -> Self {
+        Self { learnt: Learnt::new(counted), chosen: 0, refused: Backoff::NEW }
+    }
+
     fn incumbent(&self, n: usize) -> Option<Backend> {
         let number = (self.chosen >> octave(n)) & 3;
         Backend::ALL.into_iter().find(|&backend| backend as u128 + 1 == number)
@@ -144,6 +152,8 @@ impl Machine {
     };
 }
 
+static UNKNOWN: Machine = Machine::NEW;
+
 /// Plans calls and learns from them.
 #[derive(Debug)]
 pub(crate) struct Planner {
@@ -162,13 +172,17 @@ impl Planner {
         Self { machine: RwLock::new(Machine::NEW) }
     }
 
-    fn machine(&self) -> Machine {
-        self.machine.try_read().map_or(Machine::NEW, |machine| *machine)
+    /// What is known of the machine, without waiting for it.
+    fn with_machine<T>(&self, ask: impl FnOnce(&Machine) -> T) -> T {
+        match self.machine.try_read() {
+            Ok(machine) => ask(&machine),
+            Err(_) => ask(&UNKNOWN),
+        }
     }
 
     /// Whether the pool's workers have gone to sleep.
     pub(crate) fn pool_sleeps(&self, now: f64) -> bool {
-        now - self.machine().pool_used > ASLEEP_NS
+        self.with_machine(|machine| now - machine.pool_used > ASLEEP_NS)
     }
 
     /// Where a call runs. `explore`: it may be sent elsewhere to learn.
@@ -182,21 +196,18 @@ impl Planner {
         now: f64,
         explore: bool,
     ) -> Result<Plan, Exclusion> {
-        let machine = self.machine();
-        let known = known(&machine, question, memory, now);
-        let mut plan = plan::plan(question, &known)?;
-        if explore && question.policy == Policy::Auto {
+        let (known, budget) = self.with_machine(|machine| {
             let budget = EXPLORATION * (now - machine.began.unwrap_or(now)) - machine.explored;
-            if let Some(other) = plan::worth_trying(&known, plan.backend, budget) {
-                for entry in &mut plan.entries {
-                    if entry.backend == other {
-                        entry.verdict = Verdict::Explored;
-                    } else if entry.backend == plan.backend {
-                        entry.verdict = Verdict::PassedOver;
-                    }
-                }
-                plan.backend = other;
-            }
+            (known(machine, question, memory, now), budget)
+        });
+        let mut plan = plan::plan(question, &known)?;
+        if explore
+            && question.policy == Policy::Auto
+            && let Some(other) = plan::worth_trying(&known, plan.backend, budget)
+        {
+            plan.entries[plan.backend as usize].verdict = Verdict::PassedOver;
+            plan.entries[other as usize].verdict = Verdict::Explored;
+            plan.backend = other;
         }
         Ok(plan)
     }
@@ -208,7 +219,7 @@ impl Planner {
         memory: Option<&Memory>,
         now: f64,
     ) -> Result<Plan, Exclusion> {
-        let known = known(&self.machine(), question, memory, now);
+        let known = self.with_machine(|machine| known(machine, question, memory, now));
         plan::plan(question, &Known { incumbent: None, ..known })
     }
 
@@ -299,22 +310,27 @@ impl Planner {
 /// What is known about a call. Excludes a GPU that has failed a moment ago.
 fn known(machine: &Machine, question: &mut Question, memory: Option<&Memory>, now: f64) -> Known {
     let remembered = memory.and_then(|memory| memory.0.try_read().ok());
+    let remembered = remembered.as_deref().unwrap_or(if question.counted { &COUNTED } else { &GUESSED });
     let gpu = &mut question.offers[Backend::Gpu as usize];
     if question.policy == Policy::Auto
         && !matches!(gpu, Offer::Excluded(_))
-        && (machine.gpu.is_closed(now) || remembered.as_ref().is_some_and(|r| r.refused.is_closed(now)))
+        && (machine.gpu.is_closed(now) || remembered.refused.is_closed(now))
     {
         *gpu = Offer::Excluded(Exclusion::Failed);
     }
-    let fresh = Learnt::new(question.counted);
-    let learnt = remembered.as_ref().map_or(&fresh, |remembered| &remembered.learnt);
     let estimate = |backend: Backend| {
         let at = backend as usize;
-        question.terms(backend).map(|terms| learnt.estimate(at, terms, &machine.loads[at], now))
+        let terms = question.terms(backend)?;
+        Some(remembered.learnt.estimate(at, terms, &machine.loads[at], now))
     };
+    let mut estimates = [estimate(Backend::Gpu), estimate(Backend::Simd), None];
+    // Terms alike: the pool's executor would run it on the calling thread.
+    let alike = question.terms(Backend::Threads) == question.terms(Backend::Simd);
+    estimates[Backend::Threads as usize] =
+        if alike { estimates[Backend::Simd as usize] } else { estimate(Backend::Threads) };
     Known {
-        estimates: Backend::ALL.map(estimate),
-        believed: question.counted || learnt.is_believed(),
-        incumbent: remembered.as_ref().and_then(|remembered| remembered.incumbent(question.n)),
+        estimates,
+        believed: question.counted || remembered.learnt.is_believed(),
+        incumbent: remembered.incumbent(question.n),
     }
 }

@@ -63,7 +63,7 @@ fn small_calls_teach_the_fixed_cost_and_large_ones_the_work() {
     assert!(near(small, 2.0, 0.15) && near(large, 0.5, 0.15), "{small} {large}");
     // Variance follows.
     let estimate = learnt.estimate(GPU, &terms(50_000.0, 1e8, 0.0), &load, learnt.spent);
-    assert!(estimate.variance.sqrt() < 0.25, "{estimate:?}");
+    assert!(estimate.variance.sqrt() < 0.35, "{estimate:?}");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn what_is_not_tried_is_forgotten() {
     let mut simd = Load::NEW;
     calls(&mut learnt, &mut simd, SIMD, &work, 1.0, 10_000);
     let after = learnt.estimate(GPU, &work, &load, learnt.spent);
-    assert!(after.ns / work.total() < 2.0 && after.variance > 4.0 * sure, "{after:?}");
+    assert!(after.ns / work.total() < 2.0 && after.variance > 2.0 * sure, "{after:?}");
     // Another kernel's calls elsewhere do not count: their load is forgotten by the clock.
     assert!(corrected(&learnt, &load, SIMD, &work) < 1.1);
 }

@@ -100,7 +100,7 @@ pub(crate) const MACHINES: [Machine; 5] = [
         dram: 8.0,
         dram_all: 11.0,
         has_gpu: false,
-        noise: 0.12,
+        noise: 0.06,
         ..DISCRETE
     },
 ];

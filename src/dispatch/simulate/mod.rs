@@ -101,7 +101,7 @@ const LOOPS: [(f64, bool, f64, f64); 7] = [
     (130.0, true, 12.0, 8.0),
     (600.0, true, 4.0, 4.0),
     (4_000.0, true, 16.0, 12.0),
-    (400.0, false, 8.0, 4.0),
+    (400.0, true, 8.0, 4.0),
 ];
 
 /// What is assumed of a body that tells nothing.
@@ -119,7 +119,7 @@ impl World {
                     counts: Counts { simple: if known { ops } else { GUESS }, ..Counts::default() },
                     known,
                     begun: 0.0,
-                    block: f64::INFINITY,
+                    block: 1024.0,
                     calls: 1.0,
                     read,
                     written,

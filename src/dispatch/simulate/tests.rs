@@ -17,19 +17,23 @@ fn regrets(machine: &Machine, span: (usize, usize), learning: bool) -> (Vec<f64>
 fn regret_is_small_on_every_machine() {
     for machine in &MACHINES {
         for span in [(0, 30), (30, 30), (30, 300)] {
-            let [(learnt, per_call), (model, _)] = [true, false].map(|on| regrets(machine, span, on));
+            let [(learnt, per_call), (model, alone)] = [true, false].map(|on| regrets(machine, span, on));
             let (median, worst) = (learnt[learnt.len() / 2], learnt[learnt.len() - 1]);
             println!(
                 "simulated {:14} calls {:2} to {:3}: median {median:4.1} %, p90 {:4.1} %, worst {worst:4.1} %, \
-                 per call {per_call:4.1} %; without learning median {:4.1} %",
+                 per call {per_call:4.1} %; without learning {:4.1} %, {:4.1} %, {:5.1} %, per call {alone:4.1} %",
                 machine.name,
                 span.0,
                 span.0 + span.1,
                 learnt[learnt.len() * 9 / 10],
                 model[model.len() / 2],
+                model[model.len() * 9 / 10],
+                model[model.len() - 1],
             );
-            let bound = if machine.has_gpu { 2.5 } else { 6.0 };
-            assert!(median <= bound && worst <= 35.0, "{}: {median} {worst}", machine.name);
+            // On the box without a GPU half of the calls of a run of 60 come just after its pool has changed.
+            let bound = if machine.has_gpu || span.1 > 30 { 2.0 } else { 6.0 };
+            let most = if span.1 > 30 { 15.0 } else { 50.0 };
+            assert!(median <= bound && worst <= most, "{}: {median} {worst}", machine.name);
         }
     }
 }
