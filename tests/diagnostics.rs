@@ -79,6 +79,13 @@ fn invalid_wgsl_shows_its_place() {
             "}",
             "`f` can end without returning its f32",
         ),
+        (
+            "fn f(x: u32) -> u32 { loop { if x < 100u { return 1u; } } }",
+            1,
+            59,
+            "}",
+            "write a return after it",
+        ),
         ("fn f(x: f32) -> f32 { return !x; }", 1, 30, "!x", "there is no !f32"),
         ("fn f(x: f32) -> f32 { return x.y; }", 1, 32, "y", "invalid field accessor"),
         ("fn f(x: f32) -> f32 { return sin(x, x); }", 1, 30, "sin", "too many arguments"),

@@ -487,6 +487,11 @@ fn what_cannot_be_run_is_refused_with_its_place() {
             "main:3:4: a workgroup of 32 × 33 × 1 = 1056 invocations (at most 1024)",
             3,
         ),
+        (
+            "@group(0) @binding(0) var<storage> a: array<atomic<u32>>;\n@group(0) @binding(1) var<storage, read_write> o: array<u32>;\n@compute @workgroup_size(1) fn main() { o[0] = atomicLoad(&a[0]); }",
+            "an atomic in storage that is declared read-only",
+            3,
+        ),
     ];
     for (text, words, at) in cases {
         let error = Kernel::shader(text).expect_err(text);

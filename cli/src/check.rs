@@ -26,7 +26,7 @@ pub(crate) struct Options {
     body: OsString,
 
     /// Elements of the arrays that no option gives [default: 4096, or as many as the grid has invocations]
-    #[arg(long, value_name = "N", value_parser = value::count)]
+    #[arg(long, value_name = "N", value_parser = size)]
     size: Option<usize>,
 
     /// Other random values
@@ -86,6 +86,16 @@ EXIT CODES
   1    one differs or fails; a file; the time limit
   2    bad usage
   130  Ctrl-C";
+
+/// Every array is made anew for every backend and level: this many elements already take gigabytes.
+const MOST: usize = 1 << 28;
+
+fn size(text: &str) -> Result<usize, String> {
+    match value::count(text)? {
+        n if n > MOST => Err(format!("{n} elements, a check takes at most {MOST}")),
+        n => Ok(n),
+    }
+}
 
 /// Does it all; gives the text for stdout.
 pub(crate) fn run(options: &Options) -> Result<String, Failure> {

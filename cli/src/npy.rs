@@ -476,10 +476,48 @@ pub(crate) struct Target {
     special: bool,
 }
 
+/// Where a path leads, a file that is not there yet too: one file has one such path, however it is written.
+fn resolved(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match (fs::canonicalize(folder), path.file_name()) {
+            (Ok(folder), Some(name)) => folder.join(name),
+            _ => path.to_owned(),
+        }
+    })
+}
+
 impl Target {
+    /// The targets of an option's files: each another file, and none of them the one whose text is run.
+    ///
+    /// # Errors
+    /// As [`Target::new`].
+    pub(crate) fn all(
+        option: &str,
+        files: &[Option<&Path>],
+        body: Option<&Path>,
+    ) -> Result<Vec<Option<Self>>, Failure> {
+        let body = body.map(resolved);
+        let mut targets: Vec<Option<Self>> = Vec::new();
+        for shown in files {
+            let target = shown.map(|shown| Self::new(option, shown)).transpose()?;
+            if let Some(Self { shown, path, special: false }) = &target {
+                let usage = |what| Err(Failure::Usage(format!("{option} {}: {what}", shown.display())));
+                if targets.iter().flatten().any(|other| other.path == *path) {
+                    return usage("two outputs have the same file");
+                }
+                if body.as_ref() == Some(path) {
+                    return usage("is the file with the body, which would be lost");
+                }
+            }
+            targets.push(target);
+        }
+        Ok(targets)
+    }
+
     /// Checks that a file can be made there, so that a long loop does not run for nothing. `option` is what named it.
     pub(crate) fn new(option: &str, shown: &Path) -> Result<Self, Failure> {
-        let path = fs::canonicalize(shown).unwrap_or_else(|_| shown.to_owned());
+        let path = resolved(shown);
         let special = match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => {
                 return Err(Failure::Usage(format!(

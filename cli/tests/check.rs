@@ -105,6 +105,7 @@ fn what_never_ends_is_stopped_and_what_is_wrong_is_said() {
         (&["check", "fn f(x: f32) -> f32 { return y; }"], "y"),
         (&["check", "x + 1"], "error"),
         (&["check", RACE, "--size", "many"], "number of elements"),
+        (&["check", RACE, "--size", "1e12"], "at most 268435456"),
         (&["check", RACE, "--time-limit=-1"], "above 0"),
         (&["check", RACE, "--bind", "y=1"], "there is no variable `y`"),
     ] {

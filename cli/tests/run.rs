@@ -52,7 +52,7 @@ fn a_body_from_a_file_and_several_outputs() {
     let error = failure(
         &dir,
         2,
-        [&["run", shader], &market[..], &rest[..2], &["--out", "put=a", "--out", "call=a"]].concat(),
+        [&["run", shader], &market[..], &rest[..2], &["--out", "put=a", "--out", "call=./a"]].concat(),
     );
     assert!(error.contains("same file"), "{error}");
 }

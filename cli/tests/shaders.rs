@@ -248,6 +248,7 @@ fn bad_usage() {
         (&["--grid", "1", "--save", "x="], "expected NAME=FILE.npy"),
         (&["--grid", "1", "--save", "x=a.npy", "--save", "x=b.npy"], "already has a file"),
         (&["--grid", "1", "--save", "x=."], "--save .: is a directory"),
+        (&["--grid", "1", "--save", "x=./d.wgsl"], "is the file with the body"),
     ] {
         let error = failure(&dir, 2, [&bound[..], rest].concat());
         assert!(error.contains(expected), "{rest:?}: {error}");

@@ -60,8 +60,19 @@ impl Source {
         Error::Unsupported { kernel: self.name.clone(), construct: construct.to_owned(), line, message }
     }
 
-    /// Line, column (0 without a place) and the whole message.
+    /// Line, column (0 without a place) and the whole message, in which nothing redraws the terminal.
     fn diagnostic(
+        &self,
+        place: Option<Range<usize>>,
+        message: &str,
+        label: &str,
+        notes: &[String],
+    ) -> (u32, u32, String) {
+        let (line, column, text) = self.message(place, message, label, notes);
+        (line, column, text.chars().map(|c| if c == '\n' { c } else { printable(c) }).collect())
+    }
+
+    fn message(
         &self,
         place: Option<Range<usize>>,
         message: &str,
@@ -78,8 +89,7 @@ impl Source {
         let digits = line.to_string().len();
         let _ = write!(all, "{}:{line}:{column}: {message}", self.name);
         let (text, marked) = shorten(text, marked);
-        let shown: String = text.chars().map(printable).collect();
-        let _ = write!(all, "\n{line} | {shown}");
+        let _ = write!(all, "\n{line} | {text}");
         // Tabs are copied, so that the caret stands under its character at any tab width.
         let indent: String = text[..marked.start]
             .chars()

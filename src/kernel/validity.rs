@@ -66,7 +66,12 @@ fn in_function(module: &Module, function: &Function, error: &FunctionError) -> O
             // Without a statement: the end of the function, whose span is all of it.
             let end = module.functions.iter().find(|(_, f)| f.name == function.name);
             let end = end.and_then(|(handle, _)| module.functions.get_span(handle).to_range());
-            (message, place.or_else(|| end.map(|place| place.end.saturating_sub(1)..place.end)), None)
+            // naga does not ask whether it ever leaves.
+            let after_loop = matches!(function.body.last(), Some(Statement::Loop { .. }));
+            let help = (expression.is_none() && after_loop).then(|| {
+                "a loop counts as one that ends, even without a break: write a return after it".to_owned()
+            });
+            (message, place.or_else(|| end.map(|place| place.end.saturating_sub(1)..place.end)), help)
         }
         FunctionError::InvalidIfType(condition) => {
             let place = statement(&|s| matches!(s, Statement::If { condition: c, .. } if *c == condition));

@@ -27,7 +27,7 @@ pub(super) fn run(options: &Options, body: &Body) -> Result<String, Failure> {
     let bound = bind(signature, &inputs, options.cast)?;
     let shape = output_shape(signature, &bound, options.n.as_ref().map(|axes| &*axes.0))?;
     let n: usize = shape.iter().product();
-    let targets = targets(signature, &options.out)?;
+    let targets = targets(signature, &options.out, body.path.as_deref())?;
 
     let mut buffers = Vec::new();
     for field in &signature.outputs {
@@ -237,7 +237,11 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Where each output of the kernel goes.
-fn targets(signature: &Signature, outs: &[OsString]) -> Result<Vec<Option<Target>>, Failure> {
+fn targets(
+    signature: &Signature,
+    outs: &[OsString],
+    body: Option<&Path>,
+) -> Result<Vec<Option<Target>>, Failure> {
     let names = || signature.outputs.iter().map(|field| &*field.name).collect::<Vec<_>>().join(", ");
     let mut files: Vec<Option<&Path>> = vec![None; signature.outputs.len()];
     for out in outs {
@@ -268,11 +272,7 @@ fn targets(signature: &Signature, outs: &[OsString]) -> Result<Vec<Option<Target
             )));
         }
     }
-    let same = |(at, file): (usize, &Option<&Path>)| file.is_some() && files[..at].contains(file);
-    if files.iter().enumerate().any(same) {
-        return Err(Failure::Usage("--out: two outputs have the same file".into()));
-    }
-    files.into_iter().map(|file| file.map(|file| Target::new("--out", file)).transpose()).collect()
+    Target::all("--out", &files, body)
 }
 
 fn dispatch(

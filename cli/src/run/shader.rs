@@ -21,7 +21,7 @@ pub(super) fn run(options: &Options, body: &Body) -> Result<String, Failure> {
     let given = bind::parse(&options.launch.bind)?;
     let kernel = body.shader(&options.launch)?;
     let grid = grid(&kernel, &options.launch)?;
-    let targets = targets(&kernel, &options.save)?;
+    let targets = targets(&kernel, &options.save, body.path.as_deref())?;
     let (data, others) = bind::resolve(&kernel, &given, options.cast)?;
     let mut data = bind::complete(&kernel, data, &others)?;
     let opened = Instant::now();
@@ -109,7 +109,7 @@ pub(crate) fn grid(kernel: &Kernel, launch: &Launch) -> Result<Grid, Failure> {
 }
 
 /// Where each variable of the shader is saved.
-fn targets(kernel: &Kernel, saves: &[OsString]) -> Result<Vec<Option<Target>>, Failure> {
+fn targets(kernel: &Kernel, saves: &[OsString], body: Option<&Path>) -> Result<Vec<Option<Target>>, Failure> {
     let bindings = kernel.bindings();
     let mut files: Vec<Option<&Path>> = vec![None; bindings.len()];
     for save in saves {
@@ -129,14 +129,11 @@ fn targets(kernel: &Kernel, saves: &[OsString]) -> Result<Vec<Option<Target>>, F
             return Err(usage("expected NAME=FILE.npy".into()));
         }
         let file = Path::new(file);
-        if files.contains(&Some(file)) {
-            return Err(usage("two variables have the same file".into()));
-        }
         if files[at].replace(file).is_some() {
             return Err(usage(format!("`{name}` already has a file")));
         }
     }
-    files.into_iter().map(|file| file.map(|file| Target::new("--save", file)).transpose()).collect()
+    Target::all("--save", &files, body)
 }
 
 /// What a variable's file holds.

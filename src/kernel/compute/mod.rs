@@ -341,6 +341,7 @@ fn read(source: Source, options: &ShaderOptions) -> Result<Compute> {
         let place = unsupported.span.to_range().or_else(|| reader.function_place(&entry));
         let help = match &*unsupported.construct {
             limit if limit.contains("more than") => "write a smaller or flatter shader",
+            atomic if atomic.contains("read-only") => "declare the variable var<storage, read_write>",
             _ => "forall runs WGSL's compute shaders in f32, i32, u32, f16 and bool, without samplers",
         };
         reader.source.unsupported_in("a compute shader", place, &unsupported.construct, help)

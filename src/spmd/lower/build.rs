@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use super::super::ir::{
-    Binary, Block, Builtin, Effect, Local, LocalDecl, Memory, Op, Order, Program, SUBGROUP, Shared, Stmt,
-    Ternary, Ty, Unary, Value, Var,
+    Binary, Block, Buffer, Builtin, Effect, Local, LocalDecl, Memory, Op, Order, Program, SUBGROUP, Shared,
+    Stmt, Ternary, Ty, Unary, Value, Var,
 };
 
 /// The program so far, and the block that is being filled.
@@ -145,6 +145,11 @@ impl Builder {
         self.known[value.index()].bound
     }
 
+    /// Whether the shader may write to a buffer.
+    pub(super) fn is_writable(&self, buffer: Buffer) -> bool {
+        self.program.buffers[buffer.index()].writable
+    }
+
     /// Whether an index follows the invocation's number, so that a limit on it would cost the linear access.
     pub(super) fn follows_invocation(&self, value: Value) -> bool {
         self.known[value.index()].kind == Kind::Affine
@@ -153,9 +158,7 @@ impl Builder {
     /// Any other operation, with its type.
     pub(super) fn push(&mut self, ty: Ty, op: Op) -> Value {
         let kind = match op {
-            Op::Load { memory: Memory::Buffer(buffer), index }
-                if !self.program.buffers[buffer.index()].writable =>
-            {
+            Op::Load { memory: Memory::Buffer(buffer), index } if !self.is_writable(buffer) => {
                 match self.known[index.index()].kind {
                     Kind::Constant | Kind::Uniform => Kind::Uniform,
                     _ => Kind::Other,

@@ -133,6 +133,10 @@ impl<'m> Lowerer<'m> {
 
     fn atomic_word(&mut self, place: &Place, span: Span) -> Result<(Memory, Value)> {
         match place.root {
+            // WGSL wants read_write even to load; naga lets this pass.
+            Root::Memory { memory: Memory::Buffer(buffer), .. } if !self.build.is_writable(buffer) => {
+                Err(Unsupported::new("an atomic in storage that is declared read-only", span))
+            }
             Root::Memory { memory: memory @ (Memory::Buffer(_) | Memory::Shared(_)), .. } => {
                 Ok((memory, self.word(place, 0)))
             }
