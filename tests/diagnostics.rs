@@ -84,7 +84,7 @@ fn invalid_wgsl_shows_its_place() {
             1,
             59,
             "}",
-            "write a return after it",
+            "`f` can end without returning its u32",
         ),
         ("fn f(x: f32) -> f32 { return !x; }", 1, 30, "!x", "there is no !f32"),
         ("fn f(x: f32) -> f32 { return x.y; }", 1, 32, "y", "invalid field accessor"),
@@ -266,6 +266,8 @@ fn hostile_texts_are_errors_not_crashes() {
 
 #[test]
 fn control_characters_do_not_reach_the_terminal() {
+    let endless = error("fn f(x: u32) -> u32 { loop { if x < 100u { return 1u; } } }");
+    assert!(endless.to_string().ends_with("write a return after it"), "{endless}");
     let error = error("fn f(x: f32) -> f32 { return \u{1b}[31m; }");
     assert!(!error.to_string().contains('\u{1b}'), "{error:?}");
 }

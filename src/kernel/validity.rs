@@ -66,8 +66,9 @@ fn in_function(module: &Module, function: &Function, error: &FunctionError) -> O
             // Without a statement: the end of the function, whose span is all of it.
             let end = module.functions.iter().find(|(_, f)| f.name == function.name);
             let end = end.and_then(|(handle, _)| module.functions.get_span(handle).to_range());
-            // naga does not ask whether it ever leaves.
-            let after_loop = matches!(function.body.last(), Some(Statement::Loop { .. }));
+            // naga does not ask whether a loop ever leaves, and has put a return behind it.
+            let written = |statement: &&Statement| !matches!(statement, Statement::Return { value: None });
+            let after_loop = matches!(function.body.iter().rfind(written), Some(Statement::Loop { .. }));
             let help = (expression.is_none() && after_loop).then(|| {
                 "a loop counts as one that ends, even without a break: write a return after it".to_owned()
             });
