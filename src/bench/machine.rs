@@ -13,9 +13,10 @@ impl Machine {
     /// This one, on which these backends were measured, with their roofs or without.
     pub(super) fn here(backends: &[Backend], roofs: bool) -> Result<Self> {
         let level = CpuLevel::detected();
+        let arch = std::env::consts::ARCH.to_owned();
         let mut machine = Self {
-            cpu: cpu().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
-            arch: std::env::consts::ARCH.to_owned(),
+            cpu: Some(dispatch::cpu_model()).filter(|name| !name.is_empty()).unwrap_or_else(|| arch.clone()),
+            arch,
             os: std::env::consts::OS.to_owned(),
             level: level.name().to_owned(),
             lanes: level.lanes(),
@@ -39,23 +40,6 @@ impl Machine {
         }
         Ok(machine)
     }
-}
-
-/// The CPU's name as it is sold, where the system tells.
-fn cpu() -> Option<String> {
-    let name = if cfg!(target_os = "macos") {
-        let output =
-            std::process::Command::new("sysctl").args(["-n", "machdep.cpu.brand_string"]).output().ok()?;
-        String::from_utf8(output.stdout).ok()?
-    } else if cfg!(windows) {
-        std::env::var("PROCESSOR_IDENTIFIER").ok()?
-    } else {
-        let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-        let field = text.lines().filter_map(|line| line.split_once(':'));
-        field.into_iter().find(|(key, _)| key.trim() == "model name")?.1.to_owned()
-    };
-    let name = name.trim();
-    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// The best that a backend does, by what was measured of the machine.

@@ -24,6 +24,7 @@ pub use compare::{Comparison, Difference};
 pub use dispatcher::Dispatcher;
 pub use exclusion::Exclusion;
 pub use explain::{Crossover, Explanation};
+pub(crate) use machine::cpu_model;
 pub use machine::{CpuFacts, GpuFacts, LaneTimes, Machine, Source};
 pub use plan::{Entry, Plan, Verdict};
 pub use report::Report;

@@ -19,6 +19,7 @@ use crate::cpu::CpuLevel;
 use crate::error::Result;
 use crate::exec::threads::Threads;
 use crate::kernel::cost::Counts;
+pub(crate) use profile::model as cpu_model;
 use profile::{Access, CpuKey};
 
 /// What was measured of this machine: what the dispatcher predicts from, and the roofs of a roofline.

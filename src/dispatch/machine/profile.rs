@@ -215,7 +215,7 @@ fn write(path: &Path, profile: &Profile) -> io::Result<()> {
 }
 
 /// The CPU's name as it is sold, where a file or the environment has it; else nothing.
-pub(super) fn model() -> String {
+pub(crate) fn model() -> String {
     if cfg!(windows) {
         return std::env::var("PROCESSOR_IDENTIFIER").unwrap_or_default();
     }
