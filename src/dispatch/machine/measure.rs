@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::CpuFacts;
+use super::{CpuFacts, LaneTimes};
 use crate::cancel::Watch;
 use crate::cpu::CpuLevel;
 use crate::element::Element;
@@ -18,8 +18,8 @@ use crate::exec::threads::Threads;
 use crate::exec::{shader, simd};
 use crate::kernel::cost::Counts;
 use crate::kernel::{Kernel, Operations, Takes};
-use crate::launch::{self, Args, Bindings, Grid, IntoArgs, IntoBindings, IntoOutputs, job};
-use crate::part::Index;
+use crate::launch::{self, Bindings, Grid, IntoArgs, IntoBindings, IntoOutputs, job};
+use crate::part::{Index, Part};
 use crate::spmd::ir::LANES;
 
 /// How much measuring may cost.
@@ -132,71 +132,43 @@ impl<'a> Probes<'a> {
 
 /// A class of operations, and a loop that is full of them.
 struct ClassLoop {
-    rate: fn(&mut super::LaneTimes) -> &mut f64,
+    rate: fn(&mut LaneTimes) -> &mut f64,
     count: fn(&Counts) -> f64,
     kernel: Kernel,
 }
 
-/// In an order in which each needs only those before it. `a` and `b` are not known to the compiler.
-fn class_loops() -> Result<Vec<ClassLoop>> {
-    let floats = |body: &str| {
-        Kernel::map(&format!(
-            "fn probe(x: f32, a: f32, b: f32) -> f32 {{ var y = x; for (var k = 0u; k < 8u; k++) {{ {body} }} return y; }}"
-        ))
+/// The first so many, in an order in which each needs only those before it. `a` and `b` are not known to the compiler.
+fn class_loops(most: usize) -> Result<Vec<ClassLoop>> {
+    let repeated = |head: &str, body: &str| {
+        format!("{head} {{ var y = x; for (var k = 0u; k < 8u; k++) {{ {body} }} return y; }}")
     };
-    let integers = |body: &str| {
-        Kernel::map(&format!(
-            "fn probe(x: u32, a: u32, b: u32) -> u32 {{ var y = x; for (var k = 0u; k < 8u; k++) {{ {body} }} return y; }}"
-        ))
-    };
+    let floats = |body: &str| repeated("fn probe(x: f32, a: f32, b: f32) -> f32", body);
+    let integers = |body: &str| repeated("fn probe(x: u32, a: u32, b: u32) -> u32", body);
     let table = |body: &str| {
-        Kernel::map(&format!(
-            "var<storage, read> table: array<u32>;
-             fn probe(i: u32, a: u32, b: u32) -> u32 {{ var y = a; for (var k = 0u; k < 8u; k++) {{ {body} }} return y; }}"
-        ))
+        repeated("var<storage, read> table: array<u32>; fn probe(i: u32, x: u32, b: u32) -> u32", body)
     };
-    Ok(vec![
-        ClassLoop {
-            rate: |lane| &mut lane.simple,
-            count: |counts| counts.simple,
-            kernel: integers(&"y = ((y ^ a) << 1u) + b; ".repeat(4))?,
-        },
-        ClassLoop {
-            rate: |lane| &mut lane.fused,
-            count: |counts| counts.fused,
-            kernel: floats(&"y = (y * a + b) * y + a; ".repeat(4))?,
-        },
-        ClassLoop {
-            rate: |lane| &mut lane.multiply_int,
-            count: |counts| counts.multiply_int,
-            kernel: integers(&"y = (y * y) ^ a; ".repeat(4))?,
-        },
-        ClassLoop {
-            rate: |lane| &mut lane.divide,
-            count: |counts| counts.divide,
-            kernel: floats(&"y = sqrt(a / y); ".repeat(2))?,
-        },
-        ClassLoop {
-            rate: |lane| &mut lane.divide_int,
-            count: |counts| counts.divide_int,
-            kernel: integers(&"y = a / (y | 1u); ".repeat(2))?,
-        },
-        ClassLoop {
-            rate: |lane| &mut lane.transcendental,
-            count: |counts| counts.transcendental,
-            kernel: floats("y = log(exp(sin(y)) + b);")?,
-        },
-        ClassLoop {
-            rate: |lane| &mut lane.load,
-            count: |counts| counts.load,
-            kernel: table(&"y = max(y, table[i + k]); ".repeat(1))?,
-        },
-        ClassLoop {
-            rate: |lane| &mut lane.gather,
-            count: |counts| counts.gather,
-            kernel: table(&"y = table[(y + i) & 4095u]; ".repeat(2))?,
-        },
-    ])
+    type Rate = fn(&mut LaneTimes) -> &mut f64;
+    type Count = fn(&Counts) -> f64;
+    let loops: [(Rate, Count, String); 8] = [
+        (|lane| &mut lane.simple, |counts| counts.simple, integers(&"y = ((y ^ a) << 1u) + b; ".repeat(4))),
+        (|lane| &mut lane.fused, |counts| counts.fused, floats(&"y = (y * a + b) * y + a; ".repeat(4))),
+        (
+            |lane| &mut lane.multiply_int,
+            |counts| counts.multiply_int,
+            integers(&"y = (y * y) ^ a; ".repeat(4)),
+        ),
+        (|lane| &mut lane.divide, |counts| counts.divide, floats(&"y = sqrt(a / y); ".repeat(2))),
+        (|lane| &mut lane.divide_int, |counts| counts.divide_int, integers(&"y = a / (y | 1u); ".repeat(2))),
+        (
+            |lane| &mut lane.transcendental,
+            |counts| counts.transcendental,
+            floats("y = log(exp(sin(y)) + b);"),
+        ),
+        (|lane| &mut lane.load, |counts| counts.load, table("y = max(y, table[i + k]);")),
+        (|lane| &mut lane.gather, |counts| counts.gather, table(&"y = table[(y + i) & 4095u]; ".repeat(2))),
+    ];
+    let compiled = loops.into_iter().take(most);
+    compiled.map(|(rate, count, wgsl)| Ok(ClassLoop { rate, count, kernel: Kernel::map(&wgsl)? })).collect()
 }
 
 /// Atomic additions, each invocation to a word of its own.
@@ -261,55 +233,43 @@ fn warm_up(kernel: &Kernel, arrays: &Arrays, how_long: Duration) -> Result<()> {
 /// Runs a loop over the first `n` floats on this thread, or by the pool.
 fn one(kernel: &Kernel, arrays: &Arrays, n: usize, pool: Option<&Threads>) -> Result<()> {
     let mut sink = arrays.sink.borrow_mut();
-    let mut args = (&arrays.source[..n]).into_args();
-    for _ in 1..kernel.signature().params.len() {
-        args = args.push(0.75_f32);
-    }
-    let part = launch::check(kernel.signature(), args, (&mut sink[..n]).into_outputs())?;
+    let (args, outputs) = ((&arrays.source[..n]).into_args(), (&mut sink[..n]).into_outputs());
+    let part = launch::check(kernel.signature(), args, outputs)?;
     match pool {
         Some(pool) => pool.run(kernel, part).map(drop),
         None => simd::run(kernel, part),
     }
 }
 
-/// Runs a probe of arithmetic over the first `n` elements on this thread.
-fn class_loop(kernel: &Kernel, arrays: &Arrays, n: usize) -> Result<()> {
+/// A call of a probe of arithmetic, over as many elements as there is room for.
+fn class_part<'a>(
+    kernel: &Kernel,
+    arrays: &'a Arrays,
+    floats: &'a mut [f32],
+    numbers: &'a mut [u32],
+) -> Result<Part<'a>> {
     let signature = kernel.signature();
     if signature.outputs[0].ty == f32::TYPE {
-        return one(kernel, arrays, n, None);
+        let args = (&arrays.source[..floats.len()], 0.75_f32, 0.75_f32).into_args();
+        return launch::check(signature, args, floats.into_outputs());
     }
-    let mut results = arrays.results.borrow_mut();
-    let whole = signature.params.iter().any(|param| param.takes == Takes::Whole);
-    let args = if whole {
+    let args = if signature.params.iter().any(|param| param.takes == Takes::Whole) {
         (Index, 3_u32, 5_u32, &arrays.numbers).into_args()
     } else {
-        (&arrays.numbers[..n], 0x1234_5677_u32, 0x5bd1_e995_u32).into_args()
+        (&arrays.numbers[..numbers.len()], 0x1234_5677_u32, 0x5bd1_e995_u32).into_args()
     };
-    let part = launch::check(signature, args, (&mut results[..n]).into_outputs())?;
-    simd::run(kernel, part)
+    launch::check(signature, args, numbers.into_outputs())
 }
 
-/// What the model has of one such call.
-fn operations(kernel: &Kernel, arrays: &Arrays) -> Result<Operations> {
-    let signature = kernel.signature();
-    let mut args = Args::new();
-    for param in &signature.params {
-        args = match (param.takes, param.field.ty == f32::TYPE, param.field.name.as_str()) {
-            (Takes::Whole, ..) => args.push(&arrays.numbers),
-            (_, true, "x") => args.push(&arrays.source[..1]),
-            (_, true, _) => args.push(0.75_f32),
-            (_, false, "x") => args.push(&arrays.numbers[..1]),
-            (_, false, "i") => args.push(Index),
-            (_, false, _) => args.push(5_u32),
-        };
-    }
-    let (mut float, mut number) = ([0.0_f32], [0_u32]);
-    let outputs = if signature.outputs[0].ty == f32::TYPE {
-        (&mut float[..]).into_outputs()
-    } else {
-        (&mut number[..]).into_outputs()
-    };
-    kernel.operations(&launch::check(signature, args, outputs)?)
+/// Runs it over `n` elements on this thread.
+fn class_loop(kernel: &Kernel, arrays: &Arrays, n: usize) -> Result<()> {
+    let (mut floats, mut numbers) = (arrays.sink.borrow_mut(), arrays.results.borrow_mut());
+    simd::run(kernel, class_part(kernel, arrays, &mut floats[..n], &mut numbers[..n])?)
+}
+
+/// What the model has of it.
+fn class_operations(kernel: &Kernel, arrays: &Arrays) -> Result<Operations> {
+    kernel.operations(&class_part(kernel, arrays, &mut [0.0], &mut [0])?)
 }
 
 /// Measures the CPU.
@@ -318,8 +278,7 @@ pub(super) fn cpu(pool: &Threads, effort: Effort) -> Result<CpuFacts> {
     let assumed = CpuFacts::assumed(pool.count());
     let arrays = &Arrays::new(if thorough { CpuFacts::WORKING_SETS[3] / 8 } else { QUICK_DRAM / 8 });
     let (copy, grind) = (&Kernel::map(COPY)?, &Kernel::map(GRIND)?);
-    let loops = class_loops()?;
-    let loops = if thorough { &loops[..] } else { &loops[..1] };
+    let loops = &class_loops(if thorough { usize::MAX } else { 1 })?;
     warm_up(grind, arrays, Duration::from_millis(if thorough { 5 } else { 1 }))?;
 
     let many = if thorough { 30 } else { 8 };
@@ -340,7 +299,7 @@ pub(super) fn cpu(pool: &Threads, effort: Effort) -> Result<CpuFacts> {
     cpu.fresh_bytes_per_ns = arrays.fresh;
     cpu.call_ns = probes.best(call);
     cpu.launch_ns = assumed.launch_ns * cpu.call_ns / assumed.call_ns;
-    let first = operations(&loops[0].kernel, arrays)?.counts;
+    let first = class_operations(&loops[0].kernel, arrays)?.counts;
     // Of one block of a chunk and of two full ones: what grows with the lanes, and what with the blocks.
     let (small, large) = (probes.best(chunk) - cpu.call_ns, probes.best(classes[0]) - cpu.call_ns);
     let lanes = (large - 2.0 * small) / (ELEMENTS - 2 * LANES) as f64;
@@ -353,13 +312,15 @@ pub(super) fn cpu(pool: &Threads, effort: Effort) -> Result<CpuFacts> {
     cpu.lane = assumed.lane.times(slower);
     cpu.lane.simple = simple;
     for (class, &at) in loops.iter().zip(&classes).skip(1) {
-        let operations = operations(&class.kernel, arrays)?;
+        let operations = class_operations(&class.kernel, arrays)?;
         *(class.rate)(&mut cpu.lane) = 0.0;
         let rest = cpu.unexplained(&operations, ELEMENTS as f64, probes.best(at));
         *(class.rate)(&mut cpu.lane) = (rest / (class.count)(&operations.counts)).max(LEAST * simple);
     }
     if thorough {
-        let operations = operations(copy, arrays)?;
+        let mut element = [0.0_f32];
+        let (args, output) = ((&arrays.source[..1]).into_args(), (&mut element).into_outputs());
+        let operations = copy.operations(&launch::check(copy.signature(), args, output)?)?;
         cpu.lane.store = 0.0;
         let rest = cpu.unexplained(&operations, ELEMENTS as f64, probes.best(copied));
         cpu.lane.store = rest.max(LEAST * simple);
