@@ -78,8 +78,10 @@ struct Probe<'a> {
     best: f64,
 }
 
-/// What is shorter is run several times for one look at the clock.
-const SHORT_NS: f64 = 2_000.0;
+/// A long probe: of main memory, or of threads that have gone to sleep.
+const LONG_NS: f64 = 500_000.0;
+/// So long does one sample of a short probe take.
+const ENOUGH_NS: f64 = 20_000.0;
 
 /// Probes, named by their place.
 #[derive(Default)]
@@ -93,33 +95,44 @@ impl<'a> Probes<'a> {
     }
 
     fn add(&mut self, repeats: usize, mut run: impl FnMut() -> Result<()> + 'a) -> usize {
-        let mut at_once = 1;
         self.timed(repeats, move || {
-            let start = Instant::now();
-            for _ in 0..at_once {
-                run()?;
+            let mut timed = |times: u32| -> Result<f64> {
+                let start = Instant::now();
+                for _ in 0..times {
+                    run()?;
+                }
+                Ok(nanoseconds(start) / f64::from(times))
+            };
+            let cold = timed(1)?;
+            if cold > LONG_NS {
+                return Ok(cold);
             }
-            let took = nanoseconds(start) / f64::from(at_once);
-            // The clock of some systems counts in steps of 10 ns and more.
-            at_once = if took < SHORT_NS { 16 } else { 1 };
-            Ok(took)
+            // Once more, now that the caches have it; and what is shorter than the clock's steps (10 ns and more) several times.
+            let warm = timed(1)?;
+            let times = (ENOUGH_NS / warm).clamp(1.0, 16.0) as u32;
+            Ok(if times > 1 { warm.min(timed(times)?) } else { warm })
         })
     }
 
-    /// Runs all of them, taking turns, each as often as it asked for; after `limit` no probe is run a third time.
+    /// Runs all of them, the short ones first, taking turns, each as often as it asked for. After `limit`, because others want the machine
+    /// too, no probe is run more than a few times.
     fn run(&mut self, limit: Duration) -> Result<()> {
-        let start = Instant::now();
-        for round in 0.. {
-            let mut more = false;
-            for probe in self.0.iter_mut().filter(|probe| round < probe.repeats) {
-                if round >= 2 && start.elapsed() > limit {
-                    return Ok(());
-                }
+        // The first run compiles.
+        for _ in 0..2 {
+            for probe in &mut self.0 {
                 probe.best = probe.best.min((probe.run)()?);
-                more = true;
             }
-            if !more {
-                break;
+        }
+        let most = self.0.iter().map(|probe| probe.repeats).max().unwrap_or(0);
+        let (mut long, mut short): (Vec<_>, Vec<_>) =
+            self.0.iter_mut().partition(|probe| probe.best > LONG_NS);
+        for (probes, few) in [(&mut short, 6), (&mut long, 2)] {
+            let start = Instant::now();
+            for round in 2..most {
+                let enough = round >= few && start.elapsed() > limit;
+                for probe in probes.iter_mut().filter(|probe| round < probe.repeats && !enough) {
+                    probe.best = probe.best.min((probe.run)()?);
+                }
             }
         }
         Ok(())
