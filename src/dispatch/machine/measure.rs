@@ -79,7 +79,7 @@ struct Probe<'a> {
 }
 
 /// A long probe: of main memory, or of threads that have gone to sleep.
-const LONG_NS: f64 = 500_000.0;
+const LONG_NS: f64 = 2_000_000.0;
 /// So long does one sample of a short probe take.
 const ENOUGH_NS: f64 = 20_000.0;
 
@@ -407,7 +407,8 @@ impl Pooled {
     ) -> Self {
         let room = arrays.source.len();
         let sizes = [4, 12].map(|pieces| (pieces * PIECE * pool.count()).min(room / 12 * pieces));
-        let repeats = if thorough { 6 } else { 3 };
+        // Often: on a busy machine a moment must be found in which all cores are free.
+        let repeats = if thorough { 20 } else { 4 };
         let all = |n| move || one(grind, arrays, n, Some(pool));
         let idle = thorough.then(|| {
             probes.timed(5, move || {
