@@ -13,27 +13,57 @@ fn regrets(machine: &Machine, span: (usize, usize), learning: bool) -> (Vec<f64>
     (weighted, runs.iter().map(|regret| 100.0 * regret.per_call).sum::<f64>() / runs.len() as f64)
 }
 
+fn at(sorted: &[f64], share: f64) -> f64 {
+    sorted[(share * (sorted.len() - 1) as f64) as usize]
+}
+
 #[test]
 fn regret_is_small_on_every_machine() {
     for machine in &MACHINES {
-        for span in [(0, 30), (30, 30), (30, 300)] {
-            let [(learnt, per_call), (model, alone)] = [true, false].map(|on| regrets(machine, span, on));
-            let (median, worst) = (learnt[learnt.len() / 2], learnt[learnt.len() - 1]);
+        for span in [(0, 30), (30, 300)] {
+            let (learnt, per_call) = regrets(machine, span, true);
             println!(
-                "simulated {:14} calls {:2} to {:3}: median {median:4.1} %, p90 {:4.1} %, worst {worst:4.1} %, \
-                 per call {per_call:4.1} %; without learning {:4.1} %, {:4.1} %, {:5.1} %, per call {alone:4.1} %",
+                "simulated {:14} calls {:2} to {:3}: median {:4.1} %, p90 {:4.1} %, worst {:4.1} %, per call {per_call:4.1} %",
                 machine.name,
                 span.0,
                 span.0 + span.1,
-                learnt[learnt.len() * 9 / 10],
-                model[model.len() / 2],
-                model[model.len() * 9 / 10],
-                model[model.len() - 1],
+                at(&learnt, 0.5),
+                at(&learnt, 0.9),
+                at(&learnt, 1.0),
             );
-            // On the box without a GPU half of the calls of a run of 60 come just after its pool has changed.
-            let bound = if machine.has_gpu || span.1 > 30 { 2.0 } else { 6.0 };
-            let most = if span.1 > 30 { 15.0 } else { 50.0 };
-            assert!(median <= bound && worst <= most, "{}: {median} {worst}", machine.name);
+            // A run of 30 has its pool changed three times: on the box without a GPU that is what it loses.
+            let bound = if machine.has_gpu || span.0 > 0 { 2.0 } else { 5.0 };
+            let most = if span.0 > 0 { 15.0 } else { 50.0 };
+            assert!(at(&learnt, 0.5) <= bound && at(&learnt, 1.0) <= most, "{}: {learnt:?}", machine.name);
+        }
+        let (model, per_call) = regrets(machine, (0, 30), false);
+        println!(
+            "  without learning: median {:4.1} %, p90 {:4.1} %, worst {:4.1} %, per call {per_call:4.1} %",
+            at(&model, 0.5),
+            at(&model, 0.9),
+            at(&model, 1.0)
+        );
+        let (learnt, _) = regrets(machine, (0, 30), true);
+        assert!(at(&learnt, 0.9) < at(&model, 0.9), "{}: learning is of no use", machine.name);
+    }
+}
+
+#[test]
+fn a_guessed_loop_finds_its_backend() {
+    for machine in &MACHINES {
+        for seed in 0..5 {
+            let mut world = World::new(machine, seed);
+            // Taken for 16 operations; it has 4000.
+            world.guess(5);
+            let (mut took, mut best) = (0.0, 0.0);
+            for k in 0..60 {
+                let cost = world.call(5, 1 << (12 + k % 9), true, false);
+                if k >= 20 {
+                    took += cost.took;
+                    best += cost.best;
+                }
+            }
+            assert!(took < 1.3 * best, "{} {seed}: {:.2}", machine.name, took / best);
         }
     }
 }
