@@ -74,3 +74,7 @@ pub use part::{Index, Progress};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/which-loop-is-mine.md")]
+struct WhichLoopIsMine;
