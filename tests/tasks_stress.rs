@@ -99,7 +99,10 @@ fn mix(pool: &Pool, accounts: &Arc<Accounts>, random: &mut Random) {
             let bad = 7 * a;
             let result = pool.over(0..200).grain(1 + b as usize).try_map(|i| {
                 held.run(|| match i {
-                    _ if i != bad => Ok(spin(i % 3)),
+                    _ if i != bad => {
+                        spin(i % 3);
+                        Ok(())
+                    }
                     _ if b % 2 == 0 => panic!("bad"),
                     _ => Err("bad"),
                 })

@@ -51,8 +51,11 @@ pub struct Sweep {
     seed: u64,
     command: Vec<String>,
     cancel: Option<Cancel>,
-    progress: Option<Box<dyn Fn(&Step<'_>)>>,
+    progress: Option<Box<Told>>,
 }
+
+/// Who is told what comes next.
+type Told = dyn Fn(&Step<'_>);
 
 /// What a sweep is about to do.
 #[derive(Clone, Copy, Debug)]

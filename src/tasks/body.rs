@@ -112,10 +112,12 @@ fn attempt<I, B: Body<I>>(body: &B, index: usize, item: I) -> Result<B::Out> {
     caught(|| body.one(index, item)).unwrap_or_else(|message| Err(Error::Item { index, message }))
 }
 
+/// Makes another item for another attempt.
+type Again<I> = fn(&I) -> I;
+
 /// What [`Careful`] does.
 pub(super) struct Care<I> {
-    /// With what makes another item for another attempt.
-    pub retry: Option<(Retry, fn(&I) -> I)>,
+    pub retry: Option<(Retry, Again<I>)>,
     pub limit: Option<Duration>,
 }
 

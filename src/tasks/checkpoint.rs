@@ -142,8 +142,8 @@ impl<'p, I: Iterator<Item: Send> + Send> Checkpoint<'p, I> {
         })?;
         let journal = Journal::open(&path, sync, &bytes, |found| header.accept(found), record)?;
         saved.sort_by_key(|(index, _)| *index);
-        if let Some([(twice, _), _]) = saved.array_windows().find(|[(a, _), (b, _)]| a == b) {
-            return Err(journal.error(format!("has item {twice} twice; delete it to begin anew")));
+        if let Some(twice) = saved.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(journal.error(format!("has item {} twice; delete it to begin anew", twice[0].0)));
         }
 
         let mut how = over.how();

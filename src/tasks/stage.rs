@@ -132,9 +132,12 @@ impl<J, R, C> Stage<J, R, C> {
     pub(super) fn sleep(&self, limit: Option<Duration>) {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut inner = self.lock();
-        while !matches!(inner.at, At::Done(_) | At::Taken)
-            && !(inner.left && matches!(inner.at, At::Waiting(_)))
-        {
+        let is_over = |inner: &Inner<J, R, C>| match inner.at {
+            At::Done(_) | At::Taken => true,
+            At::Waiting(_) => inner.left,
+            At::Running => false,
+        };
+        while !is_over(&inner) {
             inner = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 None => self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner),
                 Some(left) if left.is_zero() => return,

@@ -219,21 +219,19 @@ fn random(mut random: Random, n: usize, scalar: Scalar) -> Vec<u32> {
     }
 }
 
+/// The operations of a roofline that one element takes, from the outputs of a run.
+type Flops = dyn Fn(&[Output]) -> f64;
+
 /// One function with its arrays.
 struct Function {
     kernels: [Kernel; 2],
     inputs: Vec<Input>,
     outputs: Vec<(Vec<u32>, ElementType)>,
-    flops: Box<dyn Fn(&[Output]) -> f64>,
+    flops: Box<Flops>,
 }
 
 impl Function {
-    fn new(
-        kernels: &[Kernel; 2],
-        inputs: Vec<Input>,
-        n: usize,
-        flops: Box<dyn Fn(&[Output]) -> f64>,
-    ) -> Self {
+    fn new(kernels: &[Kernel; 2], inputs: Vec<Input>, n: usize, flops: Box<Flops>) -> Self {
         let outputs = kernels[0].signature().outputs.iter();
         let outputs =
             outputs.map(|field| (vec![u32::MAX; n * usize::from(field.ty.width)], field.ty)).collect();
