@@ -19,7 +19,7 @@ fn chain(seed: u64, length: u32) -> u64 {
         .fold(seed, |x, _| x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
 }
 
-fn maps(title: &str, n: usize, pool: &Pool, body: impl Fn(u64) -> u64 + Sync + Copy) {
+fn maps(title: &str, n: usize, pool: &Pool, body: impl Fn(u64) -> u64 + Send + Sync + Copy) {
     let n64 = black_box(n as u64);
     let expected: Vec<u64> = (0..n64).map(body).collect();
     let expected = &expected;
@@ -50,7 +50,7 @@ fn main() {
         maps("trivial body", n, &pool, trivial);
     }
     for n in sizes(&[10_000]) {
-        let length = black_box(if testing() { 1 } else { 7_000 });
+        let length = black_box(if testing() { 1 } else { 17_000 });
         maps("body of about 10 µs", n, &pool, move |i| chain(i, length));
     }
 

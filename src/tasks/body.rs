@@ -35,6 +35,7 @@ impl<I, T: Send, F: Fn(I) -> T + Sync> Body<I> for Plain<F> {
     }
 
     /// As the plain loop would, so that it may become the same machine code.
+    #[inline(always)]
     fn fill(&self, _: usize, items: impl Iterator<Item = I>, out: &mut Vec<T>) -> Result<()> {
         out.extend(items.map(&self.0));
         Ok(())
@@ -113,7 +114,7 @@ fn attempt<I, B: Body<I>>(body: &B, index: usize, item: I) -> Result<B::Out> {
 }
 
 /// Makes another item for another attempt.
-type Again<I> = fn(&I) -> I;
+pub(super) type Again<I> = fn(&I) -> I;
 
 /// What [`Careful`] does.
 pub(super) struct Care<I> {

@@ -39,6 +39,7 @@ impl<I, B: Body<I>> Fold<I> for List<B> {
         part.len()
     }
 
+    #[inline(always)]
     fn run(&self, index: usize, items: impl Iterator<Item = I>, part: &mut Self::Part) -> Result<()> {
         self.0.fill(index, items, part)
     }

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::body::{Body, Care, Careful, Fallible, Kept, Plain, Retry};
+use super::body::{Again, Body, Care, Careful, Fallible, Kept, Plain, Retry};
 use super::checkpoint::Checkpoint;
 use super::current;
 use super::fold::{Fold, List, Tree};
@@ -74,8 +74,8 @@ impl<'p, I: Iterator> Over<'p, I> {
     where
         I::Item: Clone,
     {
-        let clone: fn(&I::Item) -> I::Item = I::Item::clone;
-        Self { care: Care { retry: Some((retry, clone)), ..self.care }, ..self }
+        let again: Again<I::Item> = I::Item::clone;
+        Self { care: Care { retry: Some((retry, again)), ..self.care }, ..self }
     }
 
     /// An item may take so long. Its [`token`](super::token) is set then; when it ends, late, it has failed.

@@ -132,12 +132,11 @@ impl<J, R, C> Stage<J, R, C> {
     pub(super) fn sleep(&self, limit: Option<Duration>) {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut inner = self.lock();
-        let is_over = |inner: &Inner<J, R, C>| match inner.at {
-            At::Done(_) | At::Taken => true,
-            At::Waiting(_) => inner.left,
-            At::Running => false,
-        };
-        while !is_over(&inner) {
+        while match inner.at {
+            At::Waiting(_) => !inner.left,
+            At::Running => true,
+            At::Done(_) | At::Taken => false,
+        } {
             inner = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 None => self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner),
                 Some(left) if left.is_zero() => return,
