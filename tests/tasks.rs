@@ -130,8 +130,9 @@ fn items_that_turn_slow_are_not_stuck_in_one_piece() {
     })
     .unwrap();
     let by = by.into_inner().unwrap();
-    let mine = by.iter().filter(|id| **id == std::thread::current().id()).count();
-    assert!(by.len() == 50 && (5..=45).contains(&mine), "the caller ran {mine} of 50 slow items");
+    // Whoever was done first, the caller even, another took its part.
+    let most = by.iter().map(|id| by.iter().filter(|other| *other == id).count()).max();
+    assert!(by.len() == 50 && most < Some(46), "one thread ran {most:?} of 50 slow items");
 }
 
 #[test]

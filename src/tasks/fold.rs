@@ -15,8 +15,15 @@ pub(super) trait Fold<I>: Sync {
     /// How many items are in it.
     fn done(&self, part: &Self::Part) -> usize;
 
-    /// Does items that follow those in `part`, whose first has that index. After a panic `part` is good for [`done`](Self::done) only.
-    fn run(&self, index: usize, items: impl Iterator<Item = I>, part: &mut Self::Part) -> Result<()>;
+    /// Does the next `count` items, which follow those in `part`; the first has that index. Gives the iterator back. After a panic
+    /// `part` is good for [`done`](Self::done) only.
+    fn run<J: Iterator<Item = I>>(
+        &self,
+        index: usize,
+        items: J,
+        count: usize,
+        part: &mut Self::Part,
+    ) -> (J, Result<()>);
 
     /// Adds the part that follows.
     fn join(&self, part: &mut Self::Part, next: Self::Part);
@@ -39,9 +46,14 @@ impl<I, B: Body<I>> Fold<I> for List<B> {
         part.len()
     }
 
-    #[inline(always)]
-    fn run(&self, index: usize, items: impl Iterator<Item = I>, part: &mut Self::Part) -> Result<()> {
-        self.0.fill(index, items, part)
+    fn run<J: Iterator<Item = I>>(
+        &self,
+        index: usize,
+        items: J,
+        count: usize,
+        part: &mut Self::Part,
+    ) -> (J, Result<()>) {
+        self.0.fill(index, items, count, part)
     }
 
     fn join(&self, part: &mut Self::Part, mut next: Self::Part) {
@@ -109,12 +121,21 @@ where
         part.end - part.first
     }
 
-    fn run(&self, index: usize, items: impl Iterator<Item = I>, part: &mut Self::Part) -> Result<()> {
-        for (index, item) in (index..).zip(items) {
-            let value = self.body.one(index, item)?;
-            self.push(part, 0, value);
+    fn run<J: Iterator<Item = I>>(
+        &self,
+        index: usize,
+        mut items: J,
+        count: usize,
+        part: &mut Self::Part,
+    ) -> (J, Result<()>) {
+        for index in (index..).take(count) {
+            let Some(item) = items.next() else { break };
+            match self.body.one(index, item) {
+                Ok(value) => self.push(part, 0, value),
+                Err(error) => return (items, Err(error)),
+            }
         }
-        Ok(())
+        (items, Ok(()))
     }
 
     fn join(&self, part: &mut Self::Part, next: Self::Part) {
