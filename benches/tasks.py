@@ -119,7 +119,7 @@ def contenders(workers):
 
 
 def run(found, sizes):
-    """`{name: {n: [seconds]}}`; for a cell that is not measured, what it would take."""
+    """`{name: {n: [seconds]}}`; for a cell that is not measured, what it would take, by the size before."""
     samples = {name: {} for name in found}
     predicted = {name: {} for name in found}
     for n in sizes:
@@ -127,7 +127,8 @@ def run(found, sizes):
         rounds = {}
         for name, (measure, _) in found.items():
             before = samples[name]
-            guess = max(statistics.median(before[m]) * n / m for m in before) if before else 0.0
+            last = max(before, default=0)
+            guess = statistics.median(before[last]) * n / last if before else 0.0
             if guess > CELL or predicted[name]:
                 predicted[name][n] = guess
                 continue
@@ -164,7 +165,7 @@ def table(found, samples, predicted, sizes):
                 few = "" if len(samples[name][n]) >= 3 else " (1 call)"
                 cells.append(per_item(statistics.median(samples[name][n]), n) + few)
             else:
-                cells.append(f"not run: > {predicted[name][n]:.0f} s")
+                cells.append(f"not run, about {predicted[name][n]:.0f} s")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     ratios, ratio = [], {}
     for n in sizes:
@@ -174,6 +175,9 @@ def table(found, samples, predicted, sizes):
             for name, (_, parallel) in found.items()
             if parallel and n in samples[name]
         }
+        if not theirs:
+            ratios.append("–")
+            continue
         best = min(theirs, key=theirs.get)
         ratio[n] = {"best": best, "ratio": theirs[best] / ours}
         ratios.append(f"**{theirs[best] / ours:.0f}×**")
@@ -207,8 +211,9 @@ def main():
     sizes = [int(size) for size in options.sizes.split(",")]
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
-    rust = Rust()
+    # Forked before there is a pipe that they could hold open.
     pythons, missing, opened = contenders(workers)
+    rust = Rust()
     found = {"Rust: plain loop": (rust.contender("plain loop"), False)}
     found["forall: Pool::map"] = rust.contender("Pool::map"), False
     found["forall: Pool::submit, wait_all"] = rust.contender("Pool::submit, wait_all"), False
