@@ -384,10 +384,16 @@ fn between(rates: &[f64; 4], bytes: f64) -> f64 {
         None => rates[3],
         Some(at) => {
             let (low, high) = (CpuFacts::WORKING_SETS[at - 1] as f64, CpuFacts::WORKING_SETS[at] as f64);
-            let share = (bytes / low).ln() / (high / low).ln();
-            rates[at - 1] * (rates[at] / rates[at - 1]).powf(share)
+            let share = (octaves(bytes) - octaves(low)) / (octaves(high) - octaves(low));
+            rates[at - 1] + (rates[at] - rates[at - 1]) * share
         }
     }
+}
+
+/// The binary logarithm plus a constant, straight between powers of two: off by 0.09 at most, and no decision waits for a library's.
+fn octaves(x: f64) -> f64 {
+    const FRACTION: u32 = f64::MANTISSA_DIGITS - 1;
+    x.to_bits() as f64 / (1_u64 << FRACTION) as f64
 }
 
 /// Nanoseconds that something may take which every call does.
