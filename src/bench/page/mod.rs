@@ -1,7 +1,7 @@
 //! The results as one page for people: charts, words, tables. A file of its own: it loads nothing, needs no script (the one it has turns
 //! the browser's hints into readable ones), and takes its colours from the reader's preference, in light, in dark and on paper.
 //!
-//! Nothing here measures. Whatever comes from outside (names, reasons, the command) passes through [`words::Text`].
+//! Nothing here measures. Whatever comes from outside (names, reasons, the command) passes through `words::Text`.
 
 mod change;
 mod chart;
