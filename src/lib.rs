@@ -37,6 +37,7 @@ mod backend;
 pub mod bench;
 mod cancel;
 mod cpu;
+mod date;
 mod dispatch;
 mod element;
 mod error;

@@ -17,7 +17,7 @@ const ROWS: &[&[&str]] = &[
     &["cpu"],
     &["element"],
     &["error"],
-    &["backend", "cancel"],
+    &["backend", "cancel", "date"],
 ];
 
 /// Inside a room, the same rule again. `mod.rs` ties its room together and is exempt.

@@ -4,7 +4,6 @@
 //! [`Results::since`] compares them with earlier ones.
 
 mod baseline;
-mod date;
 mod loops;
 mod machine;
 pub mod page;

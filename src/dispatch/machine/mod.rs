@@ -16,6 +16,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use crate::cpu::CpuLevel;
+use crate::date;
 use crate::error::Result;
 use crate::exec::threads::Threads;
 use crate::kernel::cost::Counts;
@@ -140,23 +141,10 @@ impl std::fmt::Display for Source {
         match self {
             Self::Assumed => f.write_str("assumed; `forall tune` measures"),
             Self::Measured => f.write_str("measured by this process"),
-            Self::Profile { saved } => write!(f, "profile of {}", day(*saved)),
+            Self::Profile { saved } => write!(f, "profile of {}", date::day(*saved)),
             Self::Reference => f.write_str("those of deterministic mode, no machine's"),
         }
     }
-}
-
-/// The date, by the proleptic Gregorian calendar: `2026-11-22`.
-fn day(seconds: u64) -> String {
-    // Howard Hinnant, "chrono-compatible low-level date algorithms" (2013).
-    let days = (seconds / 86_400).min(1 << 32) + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    format!("{}-{month:02}-{day:02}", 400 * era + year + u64::from(month <= 2))
 }
 
 impl Machine {

@@ -63,19 +63,3 @@ fn bandwidth_goes_from_one_measured_set_to_the_next() {
         last = time;
     }
 }
-
-#[test]
-fn days_are_those_of_the_calendar() {
-    for (seconds, text) in [
-        (0, "1970-01-01"),
-        (951_782_399, "2000-02-28"),
-        (951_782_400, "2000-02-29"),
-        (1_077_926_400, "2004-02-28"),
-        (4_107_542_399, "2100-02-28"),
-        (4_107_542_400, "2100-03-01"),
-        (1_795_305_600, "2026-11-22"),
-    ] {
-        assert_eq!(day(seconds), text);
-    }
-    day(u64::MAX);
-}
