@@ -2,11 +2,15 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use forall::tasks::{Pool, Random, Retry, token};
 use forall::{Cancel, Error, Progress};
+
+mod common;
+
+use common::{soon, until};
 
 fn pools() -> Vec<Pool> {
     [1, 2, 3, 7].map(|n| Pool::new(n).unwrap()).into_iter().chain([Pool::default()]).collect()
@@ -21,28 +25,6 @@ fn spin(time: Duration) {
 
 fn micros(n: u64) -> Duration {
     Duration::from_micros(n)
-}
-
-/// What is to end soon: the test fails instead of hanging.
-fn soon<R: Send + 'static>(what: &'static str, f: impl FnOnce() -> R + Send + 'static) -> R {
-    let (sender, result) = mpsc::channel();
-    let thread = std::thread::spawn(move || _ = sender.send(f()));
-    match result.recv_timeout(Duration::from_secs(60)) {
-        Ok(result) => result,
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("{what} hangs"),
-        Err(mpsc::RecvTimeoutError::Disconnected) => {
-            std::panic::resume_unwind(thread.join().expect_err("it sent nothing"))
-        }
-    }
-}
-
-/// Spins until it holds, for a minute at most.
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what} never came");
-        std::thread::yield_now();
-    }
 }
 
 fn item(error: &Error) -> (usize, &str) {

@@ -3,13 +3,17 @@
 use std::collections::HashSet;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use forall::tasks::{Pool, Retry, ScopedTask, Task, as_completed, first_error, token, wait_all, wait_any};
 use forall::{Array, Backend, Cancel, Dispatcher, Error, Index, Kernel, Policy};
+
+mod common;
+
+use common::{soon, until};
 
 fn pools() -> Vec<Pool> {
     [1, 2, 3].map(|n| Pool::new(n).unwrap()).into_iter().chain([Pool::default()]).collect()
@@ -19,28 +23,6 @@ fn spin(micros: u64) {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_micros(micros) {
         std::hint::spin_loop();
-    }
-}
-
-/// What is to end soon: the test fails instead of hanging.
-fn soon<R: Send + 'static>(what: &'static str, f: impl FnOnce() -> R + Send + 'static) -> R {
-    let (sender, result) = mpsc::channel();
-    let thread = thread::spawn(move || _ = sender.send(f()));
-    match result.recv_timeout(Duration::from_secs(60)) {
-        Ok(result) => result,
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("{what} hangs"),
-        Err(mpsc::RecvTimeoutError::Disconnected) => {
-            std::panic::resume_unwind(thread.join().expect_err("it sent nothing"))
-        }
-    }
-}
-
-/// Waits until it holds, for a minute at most.
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what} never came");
-        thread::yield_now();
     }
 }
 
