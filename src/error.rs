@@ -358,6 +358,13 @@ pub enum Error {
         message: String,
     },
 
+    /// A process that was to make a call for a benchmark did not say what came of it.
+    #[error("{message}")]
+    Process {
+        /// Which call, what was got from the process, and its own words.
+        message: String,
+    },
+
     /// An environment variable or option holds something it cannot.
     #[error("{name}=`{got}`: expected {expected}")]
     Config {

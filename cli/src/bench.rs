@@ -1,5 +1,6 @@
 //! `forall bench`: which backend is the fastest, for a loop, at each size, on this machine.
 
+mod cold;
 mod loops;
 mod table;
 
@@ -42,6 +43,14 @@ pub(crate) struct Options {
     #[arg(long)]
     resident: bool,
 
+    /// Make every sample the first call of a process of its own: compiling and start-up are in the times
+    #[arg(long, conflicts_with = "resident")]
+    cold: bool,
+
+    /// What a process of --cold is asked for
+    #[arg(long, value_name = "JSON", hide = true)]
+    first_call: Option<String>,
+
     /// How long all of it takes, about [default: 25 for each loop]
     #[arg(long, value_name = "SECONDS", value_parser = crate::run::seconds)]
     time: Option<Duration>,
@@ -75,11 +84,15 @@ WHAT IS MEASURED
   At each size all contenders take turns, in random order, until the median of each is known to 2 % (the confidence interval
   from order statistics), or the time is used up; then it is marked ~. The first calls are dropped. Every result is compared with
   that of simd first. A call begins and ends with its data in the host's memory, unless --resident is given.
+  With --cold every sample is a process of its own that calls once. Its time is that of opening the loop (reading its text, compiling),
+  making a dispatcher, and the call up to the result; not that of making the data, nor what the system does before `main`. The
+  process finds a profile of the machine, measured for it beforehand: `forall tune` keeps one for your programs.
 
 WHAT IS SHOWN
   ns, GB/s, GFLOP/s   of an element: time, bytes it has to read and write, operations; Gop/s where they are on whole numbers
   roof                the share of the machine's best bandwidth or arithmetic, measured as well, whichever is nearer
   * ≈ →               the fastest; as fast, as far as is known; the dispatcher's choice
+  n× gpu              with --cold, how many times faster the best CPU backend is than the GPU
   regret              by how much the dispatcher is slower than an oracle that knows the fastest backend at each size; noise is the
                       regret that a perfect dispatcher would be seen to have
 
@@ -88,6 +101,7 @@ EXAMPLES
   forall bench saxpy black_scholes --sizes 1e3..1e6 --html report.html
   forall bench mine.wgsl --in a=2.5 --backends simd,threads
   forall bench shaders/reduce_tree.wgsl --bind input=uniform:N --bind sums=zeros:N/4096 --grid N/4096
+  forall bench saxpy reduce_tree --cold
   forall bench all --json now.json --baseline before.json
 
 EXIT CODES
@@ -132,27 +146,36 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
     if options.list {
         return Ok(loops::list());
     }
+    if let Some(call) = &options.first_call {
+        return cold::answer(call, &options.loops, &options.own);
+    }
     if options.threads.iter().any(|count| Ok(*count) != forall::pool_threads()) || options.threads.len() > 1 {
         return processes(options);
     }
-    let before = options.baseline.as_deref().map(read).transpose()?;
+    let before = options.baseline.as_deref().map(|path| read(path, options.cold)).transpose()?;
     let json = options.json.as_deref().map(|path| Target::new("--json", path)).transpose()?;
     let html = options.html.as_deref().map(|path| Target::new("--html", path)).transpose()?;
     if options.json.is_some() && options.json == options.html {
         return Err(Failure::Usage("--json and --html name the same file".into()));
     }
     let loops = loops::open(&options.loops, &options.own, options.resident)?;
+    let cancel = interrupt::cancel()?;
+    let names = loops.iter().map(|(argument, one)| (one.name().to_owned(), argument.clone())).collect();
+    let asker = options.cold.then(|| cold::Asker::new(names, &options.own)).transpose()?;
 
     let budget = options.time.unwrap_or(Duration::from_secs(25 * loops.len() as u64));
     let [low, high] = options.sizes.0;
     let command = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
-    let mut sweep = Sweep::new(loops)
+    let mut sweep = Sweep::new(loops.into_iter().map(|(_, one)| one).collect())
         .with_sizes(low, high)
         .with_budget(budget)
         .with_resident(options.resident)
         .with_seed(options.seed)
         .with_command(std::iter::once("forall".into()).chain(command.skip(1)).collect())
-        .with_cancel(&interrupt::cancel()?);
+        .with_cancel(&cancel);
+    if let Some(asker) = asker {
+        sweep = sweep.with_first_calls(move |call| asker.ask(call));
+    }
     if !options.backends.is_empty() {
         let backends: Vec<Backend> = Backend::ALL
             .into_iter()
@@ -165,7 +188,7 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
     if let Some(json) = &json {
         json.write_text(&results.to_json())?;
     }
-    let change = before.map(|before| results.since(&before));
+    let change = before.map(|before| results.since(&before)).transpose()?;
     if let Some(html) = &html {
         html.write_text(&page::render(&results, change.as_ref()))?;
     }
@@ -215,11 +238,22 @@ fn processes(options: &Options) -> Result<String, Failure> {
     Ok(String::new())
 }
 
-fn read(path: &Path) -> Result<Results, Failure> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::Run(format!("--baseline {}: {error}", path.display())))?;
-    Results::from_json(&path.display().to_string(), &text)
-        .map_err(|error| Failure::Run(format!("--baseline {error}")))
+/// The baseline of a measurement that is cold or not. What cannot be compared is found before anything is measured.
+fn read(path: &Path, cold: bool) -> Result<Results, Failure> {
+    let fail =
+        |error: &dyn std::fmt::Display| Failure::Run(format!("--baseline {}: {error}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| fail(&error))?;
+    let before = Results::from_json(&path.display().to_string(), &text)
+        .map_err(|error| Failure::Run(format!("--baseline {error}")))?;
+    match (before.settings.cold, cold) {
+        (true, false) => {
+            Err(fail(&"got times of first calls, expected those of repeated calls; give --cold"))
+        }
+        (false, true) => {
+            Err(fail(&"got times of repeated calls, expected those of first calls; leave --cold out"))
+        }
+        _ => Ok(before),
+    }
 }
 
 /// Runs the sweep, with a bar on a terminal. It moves only between two sizes: a thread that draws would be measured too.

@@ -90,6 +90,71 @@ fn json_is_a_baseline() {
     assert!(text.contains("nothing is slower") && text.contains("faster: saxpy of 100 on "), "{text}");
 }
 
+/// Every sample is a process of its own.
+#[test]
+fn first_calls_of_processes() {
+    let dir = folder("bench_cold");
+    let cold = ["--cold", "--sizes", "10..1000", "--time", "3", "--json", "cold.json", "--html", "cold.html"];
+    let backends = ["--backends", "simd,threads,auto"];
+    let text = success(&dir, [&["bench", "saxpy", "reduce_tree"], &cold[..], &backends].concat());
+    assert!(text.contains(" ms") && text.contains("saxpy: ") && !text.contains("roof "), "{text}");
+    let json: Value = serde_json::from_str(&fs::read_to_string(dir.join("cold.json")).unwrap()).unwrap();
+    assert!(json["schema"] == 1 && json["settings"]["cold"] == true && json["interrupted"] == false);
+    let loops = json["loops"].as_array().unwrap();
+    assert_eq!(
+        loops.iter().map(|one| one["name"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["saxpy", "reduce_tree"]
+    );
+    for one in loops {
+        let sizes = one["sizes"].as_array().unwrap();
+        assert_eq!(sizes.len() + one["skipped"].as_array().unwrap().len(), 9, "{one}");
+        assert!(!sizes.is_empty());
+        for size in sizes {
+            assert_eq!(size["points"].as_array().unwrap().len(), 2, "{size}");
+            for time in [&size["points"][0]["time"], &size["points"][1]["time"], &size["dispatcher"]["time"]]
+            {
+                // Compiling alone takes longer than a warm call; no process takes a minute.
+                let median = time["median"].as_f64().unwrap();
+                assert!((2e4..6e10).contains(&median) && time["calls"] == 1, "{size}");
+            }
+        }
+    }
+    assert!(
+        fs::read_to_string(dir.join("cold.html")).unwrap().contains("first call of a process of its own")
+    );
+    assert_eq!(names(&dir), ["cold.html", "cold.json"]);
+    // Warm times are no baseline of cold ones; that is found before anything is measured.
+    let error = failure(&dir, 1, quick(&["saxpy", "--baseline", "cold.json"]));
+    assert!(
+        error.contains("cold.json: got times of first calls, expected those of repeated calls"),
+        "{error}"
+    );
+    success(&dir, quick(&["saxpy", "--json", "warm.json"]));
+    let error = failure(&dir, 1, quick(&["saxpy", "--cold", "--baseline", "warm.json"]));
+    assert!(error.contains("got times of repeated calls, expected those of first calls"), "{error}");
+    let error = failure(&dir, 2, quick(&["reduce_tree", "--cold", "--resident"]));
+    assert!(error.contains("--resident"), "{error}");
+}
+
+#[test]
+fn first_calls_of_ones_own_loops() {
+    let dir = folder("bench_cold_own");
+    fs::write(dir.join("mine.wgsl"), "fn scale(a: f32, x: f32, i: u32) -> f32 { return a * x + f32(i); }")
+        .unwrap();
+    let mine = ["mine.wgsl", "--cold", "--in", "a=-2.5", "--in", "i=index"];
+    let text = success(&dir, quick(&mine));
+    assert!(text.contains("scale: mine.wgsl") && text.contains("8.00 bytes, 2.00 FLOP"), "{text}");
+    let reduce = format!("{}/../shaders/reduce_tree.wgsl", env!("CARGO_MANIFEST_DIR"));
+    let bound =
+        [&reduce, "--cold", "--bind", "input=uniform:N", "--bind", "sums=zeros:N/4096", "--grid", "N/4096"];
+    let text = success(&dir, quick(&bound));
+    assert!(text.contains("reduce_tree: ") && !text.contains("not measured"), "{text}");
+    // The question is not for people; what is wrong with it is told all the same.
+    let error = failure(&dir, 2, ["bench", "saxpy", "--first-call", "{}"]);
+    assert!(error.contains("--first-call: missing field"), "{error}");
+    assert!(!success(&dir, ["bench", "--help"]).contains("first-call"));
+}
+
 #[test]
 fn a_baseline_that_is_none_is_an_error_at_once() {
     let dir = folder("bench_baseline");
@@ -195,25 +260,35 @@ fn each_number_of_threads_has_a_process() {
     assert_eq!(json["machine"]["threads"], 2);
 }
 
-/// Ctrl-C, as a terminal sends it.
+/// Ctrl-C, as a terminal sends it: to the command and the processes that it has started.
 #[cfg(unix)]
 #[test]
 fn ctrl_c_keeps_what_was_measured() {
+    use std::os::unix::process::CommandExt;
+
     let dir = folder("bench_interrupt");
-    let child = Command::new(env!("CARGO_BIN_EXE_forall"))
-        .args(["bench", "saxpy", "mandelbrot", "--time", "600", "--backends", "simd", "--json", "part.json"])
-        .current_dir(&dir)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    std::thread::sleep(std::time::Duration::from_secs(3));
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{text}");
-    assert!(text.contains("saxpy: ") && text.contains("interrupted: "), "{text}");
-    let json: Value = serde_json::from_str(&fs::read_to_string(dir.join("part.json")).unwrap()).unwrap();
-    assert!(json["interrupted"] == true && !json["loops"].as_array().unwrap().is_empty());
+    let start = |more: &[&str], json: &str| {
+        Command::new(env!("CARGO_BIN_EXE_forall"))
+            .args(["bench", "saxpy", "mandelbrot", "--time", "600", "--backends", "simd", "--json", json])
+            .args(more)
+            .current_dir(&dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap()
+    };
+    let running = [(start(&[], "part.json"), "part.json"), (start(&["--cold"], "cold.json"), "cold.json")];
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    for (child, json) in running {
+        let group = format!("-{}", child.id());
+        assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(130), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("saxpy: ") && text.contains("interrupted: "), "{text}");
+        let json: Value = serde_json::from_str(&fs::read_to_string(dir.join(json)).unwrap()).unwrap();
+        assert!(json["interrupted"] == true && !json["loops"].as_array().unwrap().is_empty());
+    }
 }

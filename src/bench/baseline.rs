@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::results::{Machine, Point, Results, Timing};
 use crate::backend::Backend;
 use crate::dispatch::Span;
+use crate::error::{Error, Result};
 
 /// A difference smaller than this is none, on whatever machine.
 const LEAST: f64 = 0.05;
@@ -58,7 +59,22 @@ impl Changed {
 
 impl Results {
     /// What has changed since `before`.
-    pub fn since(&self, before: &Self) -> Change {
+    ///
+    /// # Errors
+    /// [`Error::Results`] where one is of first calls, start-up included, and the other is not: no time of theirs is comparable.
+    pub fn since(&self, before: &Self) -> Result<Change> {
+        if self.settings.cold != before.settings.cold {
+            let calls =
+                |results: &Self| if results.settings.cold { "first calls (cold)" } else { "repeated calls" };
+            return Err(Error::Results {
+                name: "the baseline".into(),
+                message: format!(
+                    "got times of {}, expected times of {} as these are; measure both in the same way",
+                    calls(before),
+                    calls(self)
+                ),
+            });
+        }
         let margin = LEAST.max(DRIFTS * drift(before).max(drift(self)));
         let (mut slower, mut faster) = (Vec::new(), Vec::new());
         let (mut compared, mut missing) = (0, 0);
@@ -80,7 +96,7 @@ impl Results {
         slower.sort_by(|a, b| b.ratio().total_cmp(&a.ratio()));
         faster.sort_by(|a, b| a.ratio().total_cmp(&b.ratio()));
         let elsewhere = elsewhere(&before.machine, &self.machine);
-        Change { slower, faster, compared, missing, margin, elsewhere }
+        Ok(Change { slower, faster, compared, missing, margin, elsewhere })
     }
 }
 
@@ -151,7 +167,7 @@ mod tests {
     #[test]
     fn the_same_results_have_not_changed() {
         let results = fixture();
-        let change = results.since(&results);
+        let change = results.since(&results).unwrap();
         assert!(change.slower.is_empty() && change.faster.is_empty() && change.elsewhere.is_empty());
         assert!(change.compared > 50 && change.missing == 0 && change.margin >= LEAST, "{change:?}");
     }
@@ -167,7 +183,7 @@ mod tests {
         // Twice as slow by the median, but nobody knows it that well.
         let vague = &mut now.loops[2].sizes[1].points[0].time;
         (vague.median, vague.high) = (2.0 * vague.median, 2.0 * vague.high);
-        let change = now.since(&before);
+        let change = now.since(&before).unwrap();
         let ratios: Vec<f64> = change.slower.iter().map(Changed::ratio).collect();
         assert!(
             matches!(ratios[..], [a, b] if (a - 2.0).abs() < 1e-9 && (b - 1.5).abs() < 1e-9),
@@ -185,7 +201,7 @@ mod tests {
         for size in now.loops.iter_mut().flat_map(|one| &mut one.sizes) {
             size.points.iter_mut().for_each(|point| scale(&mut point.time, 1.8));
         }
-        let all = now.since(&before);
+        let all = now.since(&before).unwrap();
         assert_eq!(
             all.slower.len(),
             now.loops.iter().flat_map(|l| &l.sizes).map(|s| s.points.len()).sum::<usize>()
@@ -193,7 +209,25 @@ mod tests {
         for size in now.loops.iter_mut().flat_map(|one| &mut one.sizes) {
             size.points.iter_mut().for_each(|point| point.time.drift = 0.5);
         }
-        assert_eq!((now.since(&before).slower, before.since(&now).faster), (vec![], vec![]));
+        assert_eq!(
+            (now.since(&before).unwrap().slower, before.since(&now).unwrap().faster),
+            (vec![], vec![])
+        );
+    }
+
+    #[test]
+    fn cold_and_warm_are_not_compared() {
+        let before = fixture();
+        let mut now = before.clone();
+        now.settings.cold = true;
+        for (now, before, says) in [
+            (&now, &before, "got times of repeated calls, expected times of first calls (cold)"),
+            (&before, &now, "got times of first calls (cold), expected times of repeated calls"),
+        ] {
+            let error = now.since(before).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        assert_eq!(now.since(&now).unwrap().missing, 0);
     }
 
     #[test]
@@ -202,7 +236,7 @@ mod tests {
         let mut now = before.clone();
         now.machine.threads = 2;
         now.loops.truncate(1);
-        let change = now.since(&before);
+        let change = now.since(&before).unwrap();
         assert_eq!(change.elsewhere, ["threads: 8, now 2"]);
         assert!(change.missing > 0 && change.compared > 0);
     }

@@ -4,6 +4,8 @@
 //! [`Results::since`] compares them with earlier ones.
 
 mod baseline;
+mod check;
+mod cold;
 mod loops;
 mod machine;
 pub mod page;
@@ -13,6 +15,7 @@ mod statistics;
 mod sweep;
 
 pub use baseline::{Change, Changed};
+pub use cold::{Failed, FirstCall, Outcome, Ran};
 pub use loops::{Call, Data, Given, Launch, Output, Side, Work, Workload};
 pub use results::{
     Absent, Bandwidth, Crossover, Dispatched, Loop, Machine, Point, Regret, Results, Roof, SCHEMA, Settings,

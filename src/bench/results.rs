@@ -4,9 +4,10 @@
 //! regrets as fractions (0.03 is 3 %). Nothing here measures or judges.
 //!
 //! The schema has one number. It grows when a field changes its meaning or goes away; a reader refuses a larger one, and ignores fields
-//! that it does not know.
+//! that it does not know. A field that was not there from the beginning may be missing, and the words at the field say what it is then.
+//! `null` for a number is one that is none: not finite, as JSON has no such numbers.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::backend::Backend;
 use crate::error::{Error, Result};
@@ -26,6 +27,7 @@ pub struct Results {
     /// Whether it was stopped before it was done: what is here holds, and may be less precise than it was meant to be.
     pub interrupted: bool,
     /// How long it took, in seconds.
+    #[serde(deserialize_with = "number")]
     pub seconds: f64,
     /// What was asked for.
     pub settings: Settings,
@@ -45,12 +47,17 @@ pub struct Settings {
     /// The smallest and the largest size.
     pub sizes: [usize; 2],
     /// Seconds for all loops together.
+    #[serde(deserialize_with = "number")]
     pub budget: f64,
     /// Whether data stayed where it was last used, so that transfers to a GPU are not in the times.
     pub resident: bool,
+    /// Whether every sample was the first call of a process of its own, compiling and start-up included; missing means not.
+    #[serde(default)]
+    pub cold: bool,
     /// Of the order of samples and of the inputs.
     pub seed: u64,
     /// A median is measured until its confidence interval is so narrow, on either side, as a fraction; or the budget ends.
+    #[serde(deserialize_with = "number")]
     pub precision: f64,
 }
 
@@ -87,6 +94,7 @@ pub struct Roof {
     /// Whose it is.
     pub backend: Backend,
     /// f32 operations per nanosecond (GFLOP/s), a multiply-add counted as two.
+    #[serde(deserialize_with = "number")]
     pub flops: f64,
     /// By working set, the smallest first. The last one is main memory's.
     pub bandwidths: Vec<Bandwidth>,
@@ -96,8 +104,10 @@ pub struct Roof {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bandwidth {
     /// The working set, of all arrays together, that it was measured with.
+    #[serde(deserialize_with = "number")]
     pub bytes: f64,
     /// Bytes read and written per nanosecond (GB/s).
+    #[serde(deserialize_with = "number")]
     pub rate: f64,
 }
 
@@ -131,8 +141,10 @@ pub struct Size {
     /// How the size is told where it is not one number: `256 × 256`.
     pub label: Option<String>,
     /// Bytes that a call has to read and write, each once.
+    #[serde(deserialize_with = "number")]
     pub bytes: f64,
     /// Floating-point operations of a call, a multiply-add counted as two; of whole numbers if [`Loop::integer`].
+    #[serde(deserialize_with = "number")]
     pub flops: f64,
     /// Each backend that ran it, in the order of [`Backend::ALL`].
     pub points: Vec<Point>,
@@ -159,21 +171,37 @@ pub struct Point {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
     /// The median of the samples, in nanoseconds per call.
+    #[serde(deserialize_with = "number")]
     pub median: f64,
     /// The confidence interval of the median, at least 95 %, from order statistics: no distribution is assumed. With fewer than six
     /// samples it is the range of all of them, and holds less often.
+    #[serde(deserialize_with = "number")]
     pub low: f64,
     /// Its upper end.
+    #[serde(deserialize_with = "number")]
     pub high: f64,
     /// How far the medians of the first and of the second half of the samples are apart, as a fraction: what changes slowly on the machine,
     /// and the interval does not know.
+    #[serde(deserialize_with = "number")]
     pub drift: f64,
     /// Samples, without those that were dropped for warming up.
     pub samples: usize,
     /// Calls in each sample.
     pub calls: u64,
     /// The smallest sample, the nine deciles, the largest sample.
+    #[serde(deserialize_with = "numbers")]
     pub quantiles: [f64; 11],
+}
+
+/// A number, or NaN for one that JSON could not hold.
+fn number<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
+}
+
+/// As many.
+fn numbers<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<[f64; 11], D::Error> {
+    let numbers: [Option<f64>; 11] = Deserialize::deserialize(from)?;
+    Ok(numbers.map(|number| number.unwrap_or(f64::NAN)))
 }
 
 impl Timing {
@@ -215,6 +243,7 @@ pub struct Crossover {
     /// The fastest above.
     pub to: Backend,
     /// Elements; between two sizes that were measured, where straight lines through the medians meet (log-log).
+    #[serde(deserialize_with = "number")]
     pub n: f64,
 }
 
@@ -224,12 +253,16 @@ pub struct Crossover {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Regret {
     /// Over the sum of all times: long calls count most.
+    #[serde(deserialize_with = "number")]
     pub time_weighted: f64,
     /// The mean over all sizes: every call counts the same.
+    #[serde(deserialize_with = "number")]
     pub mean: f64,
     /// What `time_weighted` is where there is nothing to regret: the same computation for a choice that is the oracle's own.
+    #[serde(deserialize_with = "number")]
     pub floor_time_weighted: f64,
     /// The same for `mean`.
+    #[serde(deserialize_with = "number")]
     pub floor_mean: f64,
     /// Sizes that it is of.
     pub sizes: usize,
@@ -244,10 +277,21 @@ pub struct Absent {
     pub reason: String,
 }
 
+impl Size {
+    /// The fastest backend of the CPU, and how many times faster it is than the GPU; `None` where one of the two was not measured.
+    pub fn beside_gpu(&self) -> Option<(Backend, f64)> {
+        let of_gpu = |point: &&Point| point.backend == Backend::Gpu;
+        let gpu = self.points.iter().find(of_gpu)?;
+        let cpu = self.points.iter().filter(|point| !of_gpu(point));
+        let best = cpu.min_by(|a, b| a.time.median.total_cmp(&b.time.median))?;
+        Some((best.backend, gpu.time.median / best.time.median))
+    }
+}
+
 impl Results {
     /// The results as JSON, ending in a newline.
     pub fn to_json(&self) -> String {
-        // Strings, numbers and lists: nothing in here can fail. A number that is none becomes `null`.
+        // Strings, numbers and lists: nothing in here can fail.
         serde_json::to_string_pretty(self).map_or_else(|_| String::new(), |text| text + "\n")
     }
 
@@ -294,6 +338,46 @@ mod tests {
     fn unknown_fields_are_ignored() {
         let text = FIXTURE.replacen("\"schema\": 1", "\"schema\": 1, \"later\": [1, {}]", 1);
         assert_eq!(Results::from_json("a", &text), Results::from_json("a", FIXTURE));
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_read_again() {
+        let mut results = Results::from_json("fixture.json", FIXTURE).unwrap();
+        let size = &mut results.loops[0].sizes[0];
+        (size.bytes, size.flops) = (f64::NAN, f64::INFINITY);
+        let time = &mut size.points[0].time;
+        (time.median, time.low, time.high, time.drift) = (f64::NAN, f64::NEG_INFINITY, f64::NAN, f64::NAN);
+        time.quantiles = [f64::NAN; 11];
+        results.loops[0].crossovers.push(Crossover { from: Backend::Simd, to: Backend::Gpu, n: f64::NAN });
+        results.loops[0].regret = Some(Regret {
+            time_weighted: f64::NAN,
+            mean: f64::NAN,
+            floor_time_weighted: f64::NAN,
+            floor_mean: f64::NAN,
+            sizes: 1,
+        });
+        let bandwidths = vec![Bandwidth { bytes: f64::NAN, rate: f64::NAN }];
+        results.machine.roofs.push(Roof { backend: Backend::Gpu, flops: f64::NAN, bandwidths });
+        (results.seconds, results.settings.budget, results.settings.precision) =
+            (f64::NAN, f64::INFINITY, f64::NAN);
+        let text = results.to_json();
+        let again = Results::from_json("again", &text).unwrap();
+        assert!(again.loops[0].sizes[0].points[0].time.quantiles[10].is_nan());
+        assert_eq!(again.to_json(), text);
+        // What draws and compares them shows gaps, and does not fail.
+        let _ = crate::bench::page::render(&again, Some(&again.since(&again).unwrap()));
+        // A number that is missing is another thing: the file is not what was written.
+        let text = FIXTURE.replacen("\"median\"", "\"mediam\"", 1);
+        assert!(Results::from_json("a", &text).is_err());
+    }
+
+    #[test]
+    fn files_from_before_cold_sweeps_are_warm() {
+        assert!(!FIXTURE.contains("cold"));
+        let mut results = Results::from_json("fixture.json", FIXTURE).unwrap();
+        assert!(!results.settings.cold);
+        results.settings.cold = true;
+        assert_eq!(Results::from_json("cold", &results.to_json()), Ok(results));
     }
 
     #[test]

@@ -150,6 +150,11 @@ impl Kernel {
         &self.0.signature
     }
 
+    /// The same kernel, of which nothing is remembered yet: it shares the compiled code, and not what dispatching it has taught.
+    pub(crate) fn twin(&self) -> Self {
+        Self(Arc::new(Inner::clone(&self.0)))
+    }
+
     /// The compute shader, if this kernel is one.
     pub(crate) fn compute(&self) -> Option<&Arc<compute::Compute>> {
         self.0.compute.as_ref()

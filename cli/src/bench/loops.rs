@@ -5,7 +5,6 @@ use std::fmt::Write;
 
 use clap::Args as ClapArgs;
 use forall::bench::{Given, Launch as Data, Results, Workload};
-use forall::{Kernel, ShaderOptions};
 
 use crate::Failure;
 use crate::bind;
@@ -41,20 +40,24 @@ pub(super) struct Own {
     entry: Option<String>,
 }
 
-/// The loops that the command line names.
-pub(super) fn open(names: &[OsString], own: &Own, resident: bool) -> Result<Vec<Workload>, Failure> {
-    let mut loops: Vec<Workload> = Vec::new();
+/// The loops that the command line names, each with the argument that names it alone.
+pub(super) fn open(
+    names: &[OsString],
+    own: &Own,
+    resident: bool,
+) -> Result<Vec<(OsString, Workload)>, Failure> {
+    let mut loops: Vec<(OsString, Workload)> = Vec::new();
     let mut files = 0;
     let few: Vec<OsString> = FEW.into_iter().map(OsString::from).collect();
     for name in if names.is_empty() { &few } else { names } {
         if name == "all" {
             for (name, _) in Workload::shipped() {
-                loops.extend(Workload::named(name)?);
+                loops.extend(Workload::named(name)?.map(|shipped| (name.into(), shipped)));
             }
-        } else if let Some(shipped) = name.to_str().map(Workload::named).transpose()?.flatten() {
-            loops.push(shipped);
+        } else if let Some(shipped) = shipped(name)? {
+            loops.push((name.clone(), shipped));
         } else {
-            loops.push(file(name, own)?);
+            loops.push((name.clone(), file(name, own, Trust::Nothing)?));
             files += 1;
         }
     }
@@ -64,12 +67,12 @@ pub(super) fn open(names: &[OsString], own: &Own, resident: bool) -> Result<Vec<
             "{option} is for a FILE.wgsl; the shipped loops have data of their own"
         )));
     }
-    for (at, one) in loops.iter().enumerate() {
-        if loops[..at].iter().any(|other| other.name() == one.name()) {
+    for (at, (_, one)) in loops.iter().enumerate() {
+        if loops[..at].iter().any(|(_, other)| other.name() == one.name()) {
             return Err(Failure::Usage(format!("`{}` is named twice, and can be measured once", one.name())));
         }
     }
-    if resident && let Some(function) = loops.iter().find(|one| !one.stays()) {
+    if resident && let Some(function) = loops.iter().map(|(_, one)| one).find(|one| !one.stays()) {
         return Err(Failure::Usage(format!(
             "--resident: `{}` is a function, whose arrays are in the host's memory at every call; name shaders: {}",
             function.name(),
@@ -77,6 +80,24 @@ pub(super) fn open(names: &[OsString], own: &Own, resident: bool) -> Result<Vec<
         )));
     }
     Ok(loops)
+}
+
+/// The loop of a process that makes one call: opened as `open` has opened it before, and nothing done that the call does not need.
+pub(super) fn one(names: &[OsString], own: &Own) -> Result<Workload, Failure> {
+    let [name] = names else { return Err(Failure::Usage("a first call is of one loop".into())) };
+    shipped(name)?.map_or_else(|| file(name, own, Trust::Data), Ok)
+}
+
+fn shipped(name: &OsStr) -> Result<Option<Workload>, Failure> {
+    Ok(name.to_str().map(Workload::named).transpose()?.flatten())
+}
+
+/// What is known of the options for a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Nothing,
+    /// That they give the data for any size.
+    Data,
 }
 
 fn shaders() -> String {
@@ -94,6 +115,20 @@ impl Own {
             ("--invocations", self.invocations.is_some()),
             ("--entry", self.entry.is_some()),
         ]
+    }
+
+    /// The same options for another process.
+    pub(super) fn args(&self) -> Vec<OsString> {
+        let of = |option: &'static str| move |value: &OsString| [OsString::from(option), value.clone()];
+        let text = |option: &'static str, text: &Option<String>| {
+            text.iter().flat_map(|text| [option.into(), text.into()]).collect::<Vec<OsString>>()
+        };
+        let mut args: Vec<OsString> = self.inputs.iter().flat_map(of("--in")).collect();
+        args.extend(self.bind.iter().flat_map(of("--bind")));
+        args.extend(text("--grid", &self.grid));
+        args.extend(text("--invocations", &self.invocations));
+        args.extend(text("--entry", &self.entry));
+        args
     }
 
     /// What they mean for a size, as `forall run` takes it.
@@ -137,18 +172,18 @@ fn sized(text: &str, n: usize) -> String {
 }
 
 /// A shader of a user's own.
-fn shader(body: Body, what: String, own: &Own) -> Result<Workload, Failure> {
+fn shader(body: &Body, what: String, own: &Own, trust: Trust) -> Result<Workload, Failure> {
     let kernel = body.shader(&own.at(1)?)?;
     let own = own.clone();
-    let entry = own.entry.clone();
     let name = kernel.name().to_owned();
+    let of = kernel.clone();
     let data = move |n: usize| -> Result<Data, Failure> {
         let options = own.at(n)?;
-        let grid = run::grid(&kernel, &options)?;
+        let grid = run::grid(&of, &options)?;
         let given = bind::parse(&options.bind)?;
-        let (data, others) = bind::resolve(&kernel, &given, false)?;
-        let data = bind::complete(&kernel, data, &others)?;
-        if let Some(texture) = kernel.bindings().iter().find(|binding| binding.layout().is_none()) {
+        let (data, others) = bind::resolve(&of, &given, false)?;
+        let data = bind::complete(&of, data, &others)?;
+        if let Some(texture) = of.bindings().iter().find(|binding| binding.layout().is_none()) {
             return Err(Failure::Usage(format!(
                 "`{}` is a texture, which bench does not measure",
                 texture.name
@@ -156,22 +191,19 @@ fn shader(body: Body, what: String, own: &Own) -> Result<Workload, Failure> {
         }
         Ok(Data { grid, data: data.iter().map(|data| data.bytes().to_vec()).collect() })
     };
-    // What makes no sense at one size makes none at any; it is found here, and told as bad usage.
-    data(64)?;
+    if trust == Trust::Nothing {
+        // What makes no sense at one size makes none at any; it is found here, and told as bad usage.
+        data(64)?;
+    }
     let at = move |n| {
         data(n)
             .map_err(|failure| forall::Error::Internal { kernel: name.clone(), message: failure.to_string() })
     };
-    // Made anew: the dispatcher and the backends have a kernel each.
-    let again = || {
-        let options = entry.iter().fold(ShaderOptions::new(), |options, entry| options.entry(entry));
-        options.build(&body.text)
-    };
-    Ok(Workload::shader(what, again, at)?)
+    Ok(Workload::shader(what, kernel, at))
 }
 
 /// A file of a user's own.
-fn file(name: &OsStr, own: &Own) -> Result<Workload, Failure> {
+fn file(name: &OsStr, own: &Own, trust: Trust) -> Result<Workload, Failure> {
     let body = Body::open(name)?;
     if body.path.is_none() && !body.text.contains("fn ") {
         return Err(Failure::Usage(format!(
@@ -185,7 +217,7 @@ fn file(name: &OsStr, own: &Own) -> Result<Workload, Failure> {
         if !own.inputs.is_empty() {
             return Err(Failure::Usage("--in is for functions; a compute shader takes --bind".into()));
         }
-        return shader(body, what, own);
+        return shader(&body, what, own, trust);
     }
     if let Some((option, _)) = own.of_shaders().into_iter().find(|(_, given)| *given) {
         return Err(Failure::Usage(format!(
@@ -213,7 +245,7 @@ fn file(name: &OsStr, own: &Own) -> Result<Workload, Failure> {
         };
         given.push((name.to_owned(), value));
     }
-    Ok(Workload::function(what, || Kernel::map(&body.text), given)?)
+    Ok(Workload::function(what, kernel, given)?)
 }
 
 /// `--list`.

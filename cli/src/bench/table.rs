@@ -16,6 +16,10 @@ pub(super) fn all(results: &Results) -> String {
     if let Some(regret) = results.regret.filter(|_| results.loops.len() > 1) {
         let _ = writeln!(text, "all loops: {}", told(&regret));
     }
+    let loops = results.loops.iter().filter(|_| results.settings.cold);
+    if let Some((mean, loops)) = mean(loops.filter_map(beside_gpu)).filter(|(_, n)| *n > 1) {
+        let _ = writeln!(text, "all loops: n× gpu {} as the geometric mean of {loops} loops", times(mean));
+    }
     let _ = writeln!(
         text,
         "* fastest   ≈ as fast, as far as is known   → the dispatcher's choice   ~ known to worse than ±{:.0} %",
@@ -78,32 +82,41 @@ fn table(results: &Results, one: &Loop) -> String {
         .collect();
     let dispatched = one.sizes.iter().any(|size| size.dispatcher.is_some());
 
+    // The whole of a first call: what it takes for an element tells nothing.
+    let cold = results.settings.cold;
+    let width = if cold { 11 } else { 25 };
     let rate = if one.integer { "Gop/s" } else { "GF/s" };
     let _ = write!(text, "\n {:>8}", "");
     for backend in &backends {
-        let _ = write!(text, " {:>25}", format!("{backend:─^23}"));
+        let _ = write!(text, " {:>width$}", format!("{backend:─^0$}", width - 2));
     }
     let _ = writeln!(text, "{}", if dispatched { " dispatcher" } else { "" });
     let _ = write!(text, " {:>8}", "n");
     for _ in &backends {
-        let _ = write!(text, " {:>9} {:>4} {rate:>5} {:>4}", "ns", "GB/s", "roof");
+        let _ = match cold {
+            true => write!(text, " {:>10} ", "ms"),
+            false => write!(text, " {:>9} {:>4} {rate:>5} {:>4}", "ns", "GB/s", "roof"),
+        };
     }
-    let _ = writeln!(text, "{}", if dispatched { "         ns" } else { "" });
+    if dispatched {
+        let _ = write!(text, "{:>11}", if cold { "ms" } else { "ns" });
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
     for size in &one.sizes {
         let _ = write!(text, " {:>8}", size.n);
         for backend in &backends {
             match size.points.iter().find(|point| point.backend == *backend) {
                 Some(point) => text.push_str(&cell(results, size, point)),
                 None => {
-                    let _ = write!(text, " {:>25}", "–");
+                    let _ = write!(text, " {:>width$}", "–");
                 }
             }
         }
         if let Some(Dispatched { time, .. }) = &size.dispatcher {
-            let _ = write!(text, " {:>9}{}", three(time.median / size.n as f64), vague(results, time));
+            let _ = write!(text, " {:>9}{}", three(time.median / per(results, size)), vague(results, time));
         }
-        let line = text.trim_end().len();
-        text.truncate(line);
+        text.truncate(text.trim_end().len());
         text.push('\n');
     }
 
@@ -116,6 +129,16 @@ fn table(results: &Results, one: &Loop) -> String {
             crossover.to,
             crossover.from
         );
+    }
+    if cold && let Some(mean) = beside_gpu(one) {
+        let at = |size: &Size| {
+            let (backend, ratio) = size.beside_gpu()?;
+            Some(format!("{} at {} on {backend}", times(ratio), size.n))
+        };
+        let ends = [one.sizes.iter().find_map(at), one.sizes.iter().rev().find_map(at)];
+        let mut ends: Vec<String> = ends.into_iter().flatten().collect();
+        ends.dedup();
+        let _ = writeln!(text, "  n× gpu: {}; geometric mean {}", ends.join(", "), times(mean));
     }
     if !one.skipped.is_empty() {
         let sizes: Vec<String> = one.skipped.iter().map(ToString::to_string).collect();
@@ -139,6 +162,26 @@ fn table(results: &Results, one: &Loop) -> String {
     text
 }
 
+/// What a time is divided by to be shown: nanoseconds of an element, or milliseconds of all of a first call.
+fn per(results: &Results, size: &Size) -> f64 {
+    if results.settings.cold { 1e6 } else { size.n as f64 }
+}
+
+/// How many times faster the best backend of the CPU is than the GPU, on average over the sizes of a loop; of first calls.
+fn beside_gpu(one: &Loop) -> Option<f64> {
+    Some(mean(one.sizes.iter().filter_map(|size| Some(size.beside_gpu()?.1)))?.0)
+}
+
+/// The geometric mean, and of how many.
+fn mean(ratios: impl Iterator<Item = f64>) -> Option<(f64, usize)> {
+    let (sum, n) = ratios.fold((0.0, 0), |(sum, n), ratio| (sum + ratio.ln(), n + 1));
+    (n > 0).then(|| ((sum / n as f64).exp(), n))
+}
+
+fn times(ratio: f64) -> String {
+    format!("{}×", two(ratio, 2))
+}
+
 /// One backend at one size.
 fn cell(results: &Results, size: &Size, point: &Point) -> String {
     let ns = point.time.median;
@@ -150,13 +193,20 @@ fn cell(results: &Results, size: &Size, point: &Point) -> String {
         _ => ' ',
     };
     let chosen = size.dispatcher.as_ref().is_some_and(|dispatched| dispatched.choice == point.backend);
+    let chosen = if chosen { '→' } else { ' ' };
+    if results.settings.cold {
+        return format!(
+            " {chosen}{best}{:>8}{}",
+            three(ns / per(results, size)),
+            vague(results, &point.time)
+        );
+    }
     let roof = results.machine.roofs.iter().find(|roof| roof.backend == point.backend);
     let share = roof.and_then(|roof: &Roof| roof.share(size.bytes, size.flops, ns));
     let flops = if size.flops > 0.0 { two(size.flops / ns, 3) } else { "–".into() };
     format!(
-        " {}{best}{:>6}{} {:>4} {flops:>5} {:>4}",
-        if chosen { '→' } else { ' ' },
-        three(ns / size.n as f64),
+        " {chosen}{best}{:>6}{} {:>4} {flops:>5} {:>4}",
+        three(ns / per(results, size)),
         vague(results, &point.time),
         two(size.bytes / ns, 2),
         share.map_or_else(|| "–".into(), |share| format!("{:.0}%", 100.0 * share)),
@@ -165,8 +215,10 @@ fn cell(results: &Results, size: &Size, point: &Point) -> String {
 
 /// Marks a median that is not known as well as it was meant to be.
 fn vague(results: &Results, time: &Timing) -> char {
+    /// Of fewer samples not even the extremes hold the median with 95 %.
+    const FEWEST: usize = 6;
     let worst = (time.median - time.low).max(time.high - time.median);
-    if worst > results.settings.precision * time.median { '~' } else { ' ' }
+    if time.samples < FEWEST || worst > results.settings.precision * time.median { '~' } else { ' ' }
 }
 
 fn told(regret: &Regret) -> String {
@@ -256,6 +308,36 @@ mod tests {
         );
         assert!(table.contains("is faster than") && table.contains("regret: "), "{table}");
         assert!(text.contains("known to worse than ±2 %") && !text.contains("debug build"), "{text}");
+    }
+
+    #[test]
+    fn first_calls_are_whole_and_stand_beside_the_gpu() {
+        let mut results = fixture();
+        assert!(!all(&results).contains("n× gpu"));
+        results.settings.cold = true;
+        for size in results.loops.iter_mut().flat_map(|one| &mut one.sizes) {
+            for point in &mut size.points {
+                point.time.median = if point.backend == Backend::Gpu { 90e6 } else { 1.5e6 };
+            }
+        }
+        for point in &mut results.loops[0].sizes[0].points {
+            point.time.median = if point.backend == Backend::Gpu { 240e6 } else { 1e6 };
+        }
+        let text = all(&results);
+        let [first, .., last] = &results.loops[0].sizes[..] else { panic!("several sizes") };
+        // One size of 240 times and the others of 60.
+        let mean = 60.0 * 4.0_f64.powf(1.0 / results.loops[0].sizes.len() as f64);
+        let line = format!(
+            "  n× gpu: 240× at {} on simd, 60× at {} on simd; geometric mean {mean:.0}×\n",
+            first.n, last.n
+        );
+        assert!(text.contains(&line), "{line}{text}");
+        assert!(text.contains("all loops: n× gpu 6"), "{text}");
+        let table = table(&results, &results.loops[0]);
+        assert!(table.contains(" ms") && table.contains("240") && !table.contains("GB/s"), "{table}");
+        let rows = table.lines().filter(|l| l.trim_start().starts_with(|c: char| c.is_ascii_digit()));
+        let ends: Vec<usize> = rows.map(|row| row.trim_end_matches('~').chars().count()).collect();
+        assert!(ends.iter().all(|end| *end == ends[0] && *end < 60), "{table}");
     }
 
     #[test]

@@ -157,27 +157,38 @@ fn sum(output: &[Output], counts: fn(u32) -> bool) -> f64 {
 }
 
 pub(super) fn shipped(spec: &'static Spec) -> Result<Workload> {
-    let kernels = [Kernel::map(spec.text)?, Kernel::map(spec.text)?];
+    let kernels = sides(Kernel::map(spec.text)?);
     let fit = |n: usize| (spec.size)((spec.length)(n.max(1)));
     let make = move |data: Data| -> Result<Box<dyn Call>> {
         let n = (spec.length)(data.n);
         let inputs = (spec.inputs)(n, data.seed);
-        Ok(Box::new(Function::new(&kernels, inputs, n, Box::new(move |output| (spec.flops)(n, output)))))
+        Ok(Box::new(Function::new(
+            &kernels,
+            inputs,
+            n,
+            Flops::Told(Box::new(move |output| (spec.flops)(n, output))),
+        )))
     };
     let element = spec.element.to_owned();
     let workload = Workload::new(spec.name, spec.what, fit, make);
     Ok(Workload { element, integer: spec.integer, stays: false, ..workload })
 }
 
+/// One for each [`Side`].
+fn sides(kernel: Kernel) -> [Kernel; 2] {
+    let twin = kernel.twin();
+    [kernel, twin]
+}
+
 /// See [`Workload::function`].
-pub(super) fn custom(what: String, kernels: [Kernel; 2], given: Vec<(String, Given)>) -> Result<Workload> {
-    let name = kernels[0].name().to_owned();
-    let known = |name: &str| kernels[0].signature().params.iter().any(|param| param.field.name == name);
+pub(super) fn custom(what: String, kernel: Kernel, given: Vec<(String, Given)>) -> Result<Workload> {
+    let name = kernel.name().to_owned();
+    let signature = kernel.signature();
+    let known = |name: &str| signature.params.iter().any(|param| param.field.name == name);
     if let Some((unknown, _)) = given.iter().find(|(name, _)| !known(name)) {
-        let names: Vec<_> = kernels[0].signature().params.iter().map(|p| &*p.field.name).collect();
+        let names: Vec<_> = signature.params.iter().map(|p| &*p.field.name).collect();
         return Err(Error::UnknownParameter { kernel: name, name: unknown.clone(), names: names.join(", ") });
     }
-    let signature = kernels[0].signature();
     let fields = signature.params.iter().map(|param| &param.field).chain(&signature.outputs);
     if let Some(field) = fields.into_iter().find(|field| field.ty.size() != 4 * usize::from(field.ty.width)) {
         return Err(Error::Unsupported {
@@ -190,6 +201,7 @@ pub(super) fn custom(what: String, kernels: [Kernel; 2], given: Vec<(String, Giv
             ),
         });
     }
+    let kernels = sides(kernel);
     let make = move |data: Data| -> Result<Box<dyn Call>> {
         let params = &kernels[0].signature().params;
         let inputs = params.iter().zip(1..).map(|(param, stream)| {
@@ -204,10 +216,7 @@ pub(super) fn custom(what: String, kernels: [Kernel; 2], given: Vec<(String, Giv
                 }
             }
         });
-        let mut function = Function::new(&kernels, inputs.collect(), data.n, Box::new(|_| 0.0));
-        let flops = function.counted(data.n)?;
-        function.flops = Box::new(move |_| flops);
-        Ok(Box::new(function))
+        Ok(Box::new(Function::new(&kernels, inputs.collect(), data.n, Flops::Counted(data.n))))
     };
     Ok(Workload { stays: false, ..Workload::new(name, what, |n| n.max(1), make) })
 }
@@ -219,19 +228,26 @@ fn random(mut random: Random, n: usize, scalar: Scalar) -> Vec<u32> {
     }
 }
 
-/// The operations of a roofline that one element takes, from the outputs of a run.
-type Flops = dyn Fn(&[Output]) -> f64;
+/// Operations, from the outputs of a run.
+type FromOutputs = dyn Fn(&[Output]) -> f64;
+
+/// The operations of a roofline that a call takes.
+enum Flops {
+    Told(Box<FromOutputs>),
+    /// Of so many elements, as far as they can be read off the body, and without those of transcendental functions.
+    Counted(usize),
+}
 
 /// One function with its arrays.
 struct Function {
     kernels: [Kernel; 2],
     inputs: Vec<Input>,
     outputs: Vec<(Vec<u32>, ElementType)>,
-    flops: Box<Flops>,
+    flops: Flops,
 }
 
 impl Function {
-    fn new(kernels: &[Kernel; 2], inputs: Vec<Input>, n: usize, flops: Box<Flops>) -> Self {
+    fn new(kernels: &[Kernel; 2], inputs: Vec<Input>, n: usize, flops: Flops) -> Self {
         let outputs = kernels[0].signature().outputs.iter();
         let outputs =
             outputs.map(|field| (vec![u32::MAX; n * usize::from(field.ty.width)], field.ty)).collect();
@@ -258,10 +274,11 @@ impl Function {
         (args, outputs)
     }
 
-    /// The operations of `n` elements, as far as they can be read off the body, and without those of transcendental functions.
-    fn counted(&mut self, n: usize) -> Result<f64> {
+    /// See [`Flops::Counted`]. It needs the compiled body, so it is asked for after a call.
+    fn counted(&self, n: usize) -> Result<f64> {
         let kernel = &self.kernels[0];
-        let (args, outputs) = Self::bound(kernel, &self.inputs, &mut self.outputs);
+        let mut outputs = self.outputs.clone();
+        let (args, outputs) = Self::bound(kernel, &self.inputs, &mut outputs);
         let operations = kernel.operations(&launch::check(kernel.signature(), args, outputs)?)?;
         Ok(if operations.known { operations.counts.flops * n as f64 } else { 0.0 })
     }
@@ -286,6 +303,11 @@ impl Call for Function {
         let words = |input: &Input| if let Input::Array(words) = input { words.len() } else { 0 };
         let read: usize = self.inputs.iter().map(words).sum();
         let written: usize = self.outputs.iter().map(|(words, _)| words.len()).sum();
-        Work { bytes: 4.0 * (read + written) as f64, flops: (self.flops)(output) }
+        let flops = match &self.flops {
+            Flops::Told(flops) => flops(output),
+            // It has run: it has been compiled, and its arguments fit.
+            Flops::Counted(n) => self.counted(*n).unwrap_or(0.0),
+        };
+        Work { bytes: 4.0 * (read + written) as f64, flops }
     }
 }

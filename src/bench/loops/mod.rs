@@ -5,6 +5,8 @@ mod shader;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::backend::Backend;
 use crate::dispatch::Dispatcher;
 use crate::error::Result;
@@ -89,7 +91,7 @@ pub enum Output {
 }
 
 /// What a call has to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Work {
     /// Bytes to read and to write, each once.
     pub bytes: f64,
@@ -122,7 +124,8 @@ impl Workload {
     /// A function of one element. What `given` says nothing about is an array of random numbers: floats in [0, 1), whole numbers below 1000.
     ///
     /// # Errors
-    /// Those of `kernel`, which is called twice: see [`Side`].
+    /// [`Error::UnknownParameter`](crate::Error::UnknownParameter), or [`Error::Unsupported`](crate::Error::Unsupported) where an array is of
+    /// other numbers than those of 32 bits.
     ///
     /// # Examples
     /// ```
@@ -130,7 +133,7 @@ impl Workload {
     /// use forall::Kernel;
     /// use forall::bench::{Sweep, Workload};
     ///
-    /// let cube = || Kernel::map("fn cube(x: f32) -> f32 { return x * x * x; }");
+    /// let cube = Kernel::map("fn cube(x: f32) -> f32 { return x * x * x; }")?;
     /// let cube = Workload::function("my own", cube, Vec::new())?;
     /// let results = Sweep::new(vec![cube]).with_sizes(10, 1000).with_budget(Duration::from_millis(50)).run()?;
     /// for size in &results.loops[0].sizes {
@@ -138,19 +141,12 @@ impl Workload {
     /// }
     /// # Ok::<(), forall::Error>(())
     /// ```
-    pub fn function(
-        what: impl Into<String>,
-        kernel: impl Fn() -> Result<Kernel>,
-        given: Vec<(String, Given)>,
-    ) -> Result<Self> {
-        function::custom(what.into(), [kernel()?, kernel()?], given)
+    pub fn function(what: impl Into<String>, kernel: Kernel, given: Vec<(String, Given)>) -> Result<Self> {
+        function::custom(what.into(), kernel, given)
     }
 
     /// A compute shader, launched once in each call; `data` makes what it runs over for a size. What the shader writes, it finds in the next
     /// call as it left it.
-    ///
-    /// # Errors
-    /// Those of `kernel`, which is called twice: see [`Side`].
     ///
     /// # Examples
     /// ```
@@ -158,24 +154,24 @@ impl Workload {
     /// use forall::bench::{Launch, Sweep, Workload};
     /// use forall::{Grid, Kernel};
     ///
-    /// let step = || Kernel::shader(
+    /// let step = Kernel::shader(
     ///     "@group(0) @binding(0) var<storage, read_write> x: array<f32>;
     ///      @compute @workgroup_size(64)
     ///      fn step(@builtin(global_invocation_id) id: vec3u) { x[id.x] = 0.5 * x[id.x] + 1.0; }",
-    /// );
+    /// )?;
     /// let step = Workload::shader("my own", step, |n| {
     ///     Ok(Launch { grid: Grid::threads(n as u32), data: vec![vec![0; 4 * n]] })
-    /// })?;
+    /// });
     /// let results = Sweep::new(vec![step]).with_sizes(10, 100).with_budget(Duration::from_millis(20)).run()?;
     /// assert!(results.loops[0].sizes[0].winner.is_some());
     /// # Ok::<(), forall::Error>(())
     /// ```
     pub fn shader(
         what: impl Into<String>,
-        kernel: impl Fn() -> Result<Kernel>,
+        kernel: Kernel,
         data: impl Fn(usize) -> Result<Launch> + Send + Sync + 'static,
-    ) -> Result<Self> {
-        Ok(shader::custom(what.into(), [kernel()?, kernel()?], data))
+    ) -> Self {
+        shader::custom(what.into(), kernel, data)
     }
 
     /// The names of the shipped loops, and what they compute.
@@ -183,7 +179,7 @@ impl Workload {
         function::SPECS.iter().map(|s| (s.name, s.what)).chain(shader::SPECS.iter().map(|s| (s.name, s.what)))
     }
 
-    /// A shipped loop; `None` if there is none of that name.
+    /// A shipped loop, compiled; `None` if there is none of that name.
     ///
     /// # Errors
     /// None, on a platform on which the tests of this library pass.

@@ -123,11 +123,13 @@ pub(super) const SPECS: [Spec; 8] = [
 ];
 
 pub(super) fn shipped(spec: &'static Spec) -> Result<Workload> {
-    let set = || match spec.entries {
-        [] => Ok(vec![Kernel::shader(spec.text)?]),
-        entries => entries.iter().map(|entry| ShaderOptions::new().entry(entry).build(spec.text)).collect(),
-    };
-    let kernels = [set()?, set()?];
+    let kernels = sides(match spec.entries {
+        [] => vec![Kernel::shader(spec.text)?],
+        entries => {
+            let built = entries.iter().map(|entry| ShaderOptions::new().entry(entry).build(spec.text));
+            built.collect::<Result<_>>()?
+        }
+    });
     let make = move |data: Data| -> Result<Box<dyn Call>> {
         let made = (spec.make)(data);
         Ok(Box::new(Launches { kernels: kernels.clone(), made, resident: data.resident, last: Vec::new() }))
@@ -136,17 +138,23 @@ pub(super) fn shipped(spec: &'static Spec) -> Result<Workload> {
     Ok(Workload { element, integer: spec.integer, ..Workload::new(spec.name, spec.what, spec.fit, make) })
 }
 
+/// Those for each [`Side`].
+fn sides(kernels: Vec<Kernel>) -> [Vec<Kernel>; 2] {
+    let twins = kernels.iter().map(Kernel::twin).collect();
+    [kernels, twins]
+}
+
 /// See [`Workload::shader`].
 pub(super) fn custom(
     what: String,
-    kernels: [Kernel; 2],
+    kernel: Kernel,
     data: impl Fn(usize) -> Result<Launch> + Send + Sync + 'static,
 ) -> Workload {
-    let name = kernels[0].name().to_owned();
+    let name = kernel.name().to_owned();
+    let kernels = sides(vec![kernel]);
     let make = move |Data { n, resident, .. }: Data| -> Result<Box<dyn Call>> {
-        let made = launch(&kernels[0], data(n)?);
-        let kernels = kernels.clone().map(|kernel| vec![kernel]);
-        Ok(Box::new(Launches { kernels, made, resident, last: Vec::new() }))
+        let made = launch(&kernels[0][0], data(n)?);
+        Ok(Box::new(Launches { kernels: kernels.clone(), made, resident, last: Vec::new() }))
     };
     Workload::new(name, what, |n| n.max(1), make)
 }

@@ -84,6 +84,9 @@ fn head(out: &mut String, results: &Results, change: Option<&Change>) {
             )
         };
     }
+    if results.settings.cold {
+        out.push_str("<p class=lead>Every sample is the first call of a process of its own: compiling and starting up are in all times.");
+    }
     if let Some(change) = change {
         let _ = write!(out, "<p class=lead>{}</p>", Text(&change::summary(change)));
     }

@@ -127,6 +127,31 @@ fn the_page_says_who_wins_where_and_by_how_much() {
 }
 
 #[test]
+fn strips_end_with_who_is_fastest_there() {
+    use Backend::{Simd, Threads};
+    let mut results = fixture();
+    // Nothing to tell but at the end: ties before that are nobody's.
+    let mut of = modelled("late", &[(Simd, 100.0, 2.0), (Threads, 101.0, 1.5)], &[]);
+    for size in &mut of.sizes[..3] {
+        (size.winner, size.tie) = (Some(Simd), true);
+    }
+    results.loops = vec![of];
+    let strip = render(&results, None);
+    assert_eq!(strip.matches("class=\"segment threads\"").count(), 1, "{strip}");
+    assert!(!strip.contains("class=\"segment simd\"") && strip.matches("class=tie").count() == 3);
+}
+
+#[test]
+fn a_page_of_first_calls_says_so() {
+    let mut results = fixture();
+    let says = |results: &Results| text(&check(results)).contains("the first call of a process of its own");
+    assert!(!says(&results));
+    results.settings.cold = true;
+    results.machine.roofs.clear();
+    assert!(says(&results));
+}
+
+#[test]
 fn what_comes_from_outside_is_text() {
     let hostile = "</script></style></title><img src=x onerror=\"alert('1')\">".to_owned();
     let mut results = fixture();
@@ -161,7 +186,7 @@ fn what_comes_from_outside_is_text() {
         let time = &mut point.time;
         (time.median, time.low, time.high) = (time.median / 2.0, time.low / 2.0, time.high / 2.0);
     });
-    let page = render(&results, Some(&results.since(&other)));
+    let page = render(&results, Some(&results.since(&other).unwrap()));
     assert!(!page.contains("<img"));
     for end in ["</script>", "</style>", "</title>"] {
         let own = render(&fixture(), None).matches(end).count();
@@ -235,13 +260,14 @@ fn changes_since_a_baseline_are_told() {
     let mut now = before.clone();
     let time = &mut now.loops[0].sizes[0].points[1].time;
     (time.median, time.low, time.high) = (2.0 * time.median, 2.0 * time.low, 2.0 * time.high);
-    let page = render(&now, Some(&now.since(&before)));
+    let page = render(&now, Some(&now.since(&before).unwrap()));
     balanced(page.split("<body>").nth(1).and_then(|body| body.split("<script>").next()).expect("a body"));
     let words = text(&page);
     assert!(words.contains("became slower, 2.0× at worst, and 0 faster."), "{words}");
     assert!(words.contains("Slowerloopelements"));
     assert!(
-        text(&render(&now, Some(&now.since(&now)))).contains("Since the baseline nothing has changed, of ")
+        text(&render(&now, Some(&now.since(&now).unwrap())))
+            .contains("Since the baseline nothing has changed, of ")
     );
 }
 

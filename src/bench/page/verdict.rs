@@ -69,11 +69,13 @@ pub(super) fn segments(of: &Loop) -> Vec<Segment> {
     }
     let last = match crossovers().next_back() {
         Some(crossover) => Some(crossover.to),
-        // Never another: ties apart, all sizes have the same winner.
+        // Never another: who is the fastest at most of the sizes that tell, or at most of all where none does.
         None => {
-            let wins =
-                |backend: &Backend| of.sizes.iter().filter(|size| size.winner == Some(*backend)).count();
-            ran(of).into_iter().filter(|backend| wins(backend) > 0).max_by_key(wins)
+            let wins = |backend: &Backend| {
+                let won = || of.sizes.iter().filter(|size| size.winner == Some(*backend));
+                (won().filter(|size| !size.tie).count(), won().count())
+            };
+            ran(of).into_iter().filter(|backend| wins(backend).1 > 0).max_by_key(wins)
         }
     };
     if let Some(backend) = last {

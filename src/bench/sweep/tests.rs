@@ -1,6 +1,16 @@
 //! What a sweep measures, checks and concludes, on loops that only pretend to run.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::conclude::{crossovers, winner};
 use super::*;
+use crate::backend::Policy;
+use crate::bench::cold::{Failed, Ran};
+use crate::bench::loops::{Call, Output, Side, Work};
+use crate::bench::results::{Point, Size, Timing};
+use crate::dispatch::Dispatcher;
+use crate::error::Error;
 
 fn timing(median: f64) -> Timing {
     Timing {
@@ -42,22 +52,19 @@ fn crossovers_are_where_lines_meet_and_not_where_noise_is() {
 }
 
 #[test]
-fn a_bit_is_a_difference_on_the_cpu_and_a_rounding_is_none_on_a_gpu() {
-    let expected = vec![Output::F32(vec![1.0; 100]), Output::U32(vec![7; 100])];
-    assert_eq!(difference(&expected, &expected, false), None);
-    let mut near = expected.clone();
-    if let Output::F32(x) = &mut near[0] {
-        x[3] += f32::EPSILON;
-    }
-    assert_eq!(difference(&expected, &near, false).as_deref(), Some("1 of 100 numbers differ"));
-    assert_eq!(difference(&expected, &near, true), None);
-    if let Output::U32(x) = &mut near[1] {
-        x[..3].fill(0);
-    }
-    assert_eq!(difference(&expected, &near, true).as_deref(), Some("3 of 100 numbers differ"));
-    let nan = vec![Output::F32(vec![f32::NAN; 3])];
-    assert_eq!(difference(&nan, &nan, false), None);
-    assert!(difference(&nan, &[Output::F32(vec![0.0; 2])], false).is_some());
+fn a_small_lead_that_is_steady_is_one() {
+    // As prefix_scan has it: two percent for simd at every size, and then a lot for threads.
+    let small = |n| size(n, 100.0, 103.0);
+    let sizes = [small(10), small(20), small(30), size(40, 100.0, 100.5), size(50, 100.0, 60.0)];
+    let found = crossovers(&sizes);
+    assert!(
+        matches!(found[..], [one] if (one.from, one.to) == (Backend::Simd, Backend::Threads)),
+        "{found:?}"
+    );
+    assert!((30.0..50.0).contains(&found[0].n), "{found:?}");
+    // At two sizes it is luck.
+    assert_eq!(crossovers(&sizes[1..]), []);
+    assert_eq!(crossovers(&sizes[..4]), []);
 }
 
 #[test]
@@ -135,4 +142,143 @@ fn a_cancelled_sweep_gives_what_it_has() {
     let saxpy = Workload::named("saxpy").unwrap().unwrap();
     let results = Sweep::new(vec![saxpy]).with_cancel(&cancel).run().unwrap();
     assert!(results.interrupted && results.loops.is_empty() && results.regret.is_none());
+}
+
+/// Answers of processes that do not exist, and the questions in order.
+fn asked(answer: impl Fn(&FirstCall) -> Result<Outcome> + 'static) -> (Sweep, Rc<RefCell<Vec<FirstCall>>>) {
+    let asked = Rc::new(RefCell::new(Vec::new()));
+    let calls = asked.clone();
+    let loops = vec![Workload::new("fake", "", |n| n, |_| unreachable!("this process calls nothing"))];
+    let sweep = Sweep::new(loops).with_sizes(10, 1000).with_sizes_per_decade(1).with_seed(7);
+    let sweep = sweep.with_budget(Duration::from_millis(300)).with_first_calls(move |call| {
+        calls.borrow_mut().push(call.clone());
+        answer(call)
+    });
+    (sweep, asked)
+}
+
+/// On simd 1 µs and 1 ns for an element, on threads 1.5 µs and 0.5 ns; the dispatcher takes simd. Nothing wrong.
+fn ran(call: &FirstCall) -> Ran {
+    let backend = call.backend.unwrap_or(Backend::Simd);
+    let n = call.n as f64;
+    let ns = match backend {
+        Backend::Gpu => 1e6,
+        Backend::Simd => 1000.0 + n,
+        Backend::Threads => 1500.0 + n / 4.0,
+    };
+    let work = Work { bytes: 8.0 * n, flops: n };
+    Ran { ns, backend, digest: call.n as u64, difference: None, work, label: Some(format!("{n} × 1")) }
+}
+
+#[test]
+fn a_cold_sweep_asks_for_first_calls_and_judges_them() {
+    let (sweep, asked) = asked(|call| Ok(Ok(ran(call))));
+    let results = sweep.with_resident(true).run().unwrap();
+    assert!(results.settings.cold && !results.settings.resident && !results.interrupted);
+    assert_eq!(results.machine.roofs, []);
+    let [one] = &results.loops[..] else { panic!("{results:?}") };
+    for size in &one.sizes {
+        let medians: Vec<_> = size.points.iter().map(|point| (point.backend, point.time.median)).collect();
+        let n = size.n as f64;
+        assert_eq!(
+            medians,
+            [(Backend::Gpu, 1e6), (Backend::Simd, 1000.0 + n), (Backend::Threads, 1500.0 + n / 4.0)]
+        );
+        assert_eq!((size.bytes, size.label.clone()), (8.0 * n, Some(format!("{n} × 1"))));
+        let dispatcher = size.dispatcher.as_ref().unwrap();
+        assert_eq!(dispatcher.choice, Backend::Simd);
+        let regret = if size.n == 1000 { 2000.0 / 1750.0 - 1.0 } else { 0.0 };
+        assert!((dispatcher.regret.unwrap() - regret).abs() < 1e-9, "{dispatcher:?}");
+        let (backend, times) = size.beside_gpu().unwrap();
+        assert_eq!(Some(backend), size.winner);
+        assert!((times - 1e6 / medians[if size.n == 1000 { 2 } else { 1 }].1).abs() < 1e-9);
+        // A contender that is far off is asked no more than to know it; every question is one sample.
+        let of = |backend| asked.borrow().iter().filter(|c| c.n == size.n && c.backend == backend).count();
+        assert_eq!([of(Some(Backend::Gpu)), of(Some(Backend::Simd)), of(None)], [6, 20, 20]);
+        assert_eq!(size.points[1].time.samples, 20);
+    }
+    assert_eq!((one.sizes.len(), one.crossovers.len()), (3, 1));
+    assert!(asked.borrow().iter().all(|call| (&*call.name, call.seed) == ("fake", 7)));
+    // Only the first results of each are compared with others of the same process.
+    assert_eq!(asked.borrow().iter().filter(|call| call.check).count(), 3 * 4);
+}
+
+#[test]
+fn wrong_results_of_a_process_are_never_fast() {
+    // Those of threads are others now and then, and the GPU's process has seen for itself.
+    let (sweep, asked) = asked(|call| {
+        let mut ran = Ran { ns: 1.0, ..ran(call) };
+        if call.backend == Some(Backend::Threads) && !call.check {
+            ran.digest += 1;
+        }
+        if call.backend == Some(Backend::Gpu) && call.check {
+            ran.difference = Some("3 of 4 numbers differ".into());
+        }
+        Ok(Ok(ran))
+    });
+    let results = sweep.run().unwrap();
+    for size in &results.loops[0].sizes {
+        assert_eq!((size.points.len(), size.winner), (1, Some(Backend::Simd)));
+        let reasons: Vec<_> = size.absent.iter().map(|absent| (absent.backend, &*absent.reason)).collect();
+        assert_eq!(
+            reasons,
+            [
+                (Backend::Gpu, "its results are not those of simd: 3 of 4 numbers differ"),
+                (Backend::Threads, "its results are not those of simd: their digests differ"),
+            ]
+        );
+    }
+    let gpu = asked.borrow().iter().filter(|call| call.backend == Some(Backend::Gpu)).count();
+    assert_eq!(gpu, 3, "what is wrong is not measured again");
+}
+
+#[test]
+fn what_is_missing_in_a_process_is_absent() {
+    let (sweep, asked) = asked(|call| match call.backend {
+        Some(Backend::Gpu) => {
+            Ok(Err(Failed { reason: "no adapter".into(), unavailable: Some(Backend::Gpu) }))
+        }
+        Some(Backend::Threads) if call.n == 1000 => {
+            Ok(Err(Failed { reason: "too large".into(), unavailable: None }))
+        }
+        _ => Ok(Ok(ran(call))),
+    });
+    let results = sweep.run().unwrap();
+    assert!(results.absent.len() == 1 && results.absent[0].reason == "no adapter");
+    let points: Vec<_> = results.loops[0].sizes.iter().map(|size| size.points.len()).collect();
+    assert_eq!(points, [2, 2, 1]);
+    assert_eq!(results.loops[0].sizes[2].absent[0].reason, "too large");
+    assert_eq!(asked.borrow().iter().filter(|call| call.backend == Some(Backend::Gpu)).count(), 3);
+    assert_eq!(results.loops[0].sizes[2].beside_gpu(), None);
+}
+
+#[test]
+fn a_process_that_says_nothing_is_an_error_and_a_cancelled_one_is_none() {
+    let (sweep, _) = asked(|call| if call.n == 100 { Err(call.failed("killed")) } else { Ok(Ok(ran(call))) });
+    let error = sweep.run().unwrap_err().to_string();
+    assert_eq!(error, "the process for fake of 100 on gpu: killed");
+    for ns in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let (sweep, _) = asked(move |call| Ok(Ok(Ran { ns, ..ran(call) })));
+        let error = sweep.run().unwrap_err();
+        assert!(matches!(&error, Error::Process { message } if message.contains("got a time of")), "{error}");
+    }
+    let (sweep, asked) = asked(|call| match call.backend {
+        Some(Backend::Threads) => Err(Error::Cancelled { kernel: "fake".into() }),
+        _ => Ok(Ok(ran(call))),
+    });
+    let results = sweep.run().unwrap();
+    assert!(results.interrupted && asked.borrow().len() == 3);
+    assert_eq!(results.loops[0].sizes[0].points.len(), 2);
+}
+
+#[test]
+fn a_cold_sweep_keeps_to_its_time() {
+    let (sweep, asked) = asked(|call| {
+        std::thread::sleep(Duration::from_millis(20));
+        Ok(Ok(ran(call)))
+    });
+    let results = sweep.with_budget(Duration::from_millis(100)).run().unwrap();
+    // Four contenders of 20 ms at one size; the next one finds 20 ms left at most, and the last none.
+    assert!((4..=8).contains(&asked.borrow().len()), "{}", asked.borrow().len());
+    assert!(!results.loops[0].skipped.is_empty() && results.seconds < 0.4, "{}", results.seconds);
 }

@@ -10,7 +10,7 @@ mod measure;
 mod probing;
 mod profile;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
@@ -180,13 +180,22 @@ impl Machine {
     /// Why they are not kept, in words: `FORALL_PROFILE` is `off` or `readonly`, `CI` is set, or the file cannot be written.
     pub fn save(&self) -> Result<PathBuf, String> {
         let path = access().writable().map_err(str::to_owned)?;
+        self.save_to(path)?;
+        Ok(path.to_owned())
+    }
+
+    /// Keeps the facts in a file of one's own, for processes that are started with it as `FORALL_PROFILE`, whatever is set for this one.
+    ///
+    /// # Errors
+    /// Why the file cannot be written, in words.
+    pub fn save_to(&self, path: &Path) -> Result<(), String> {
         let saved = profile::save_cpu(path, CpuKey::here(self.cpu.threads), self.cpu);
         #[cfg(feature = "gpu")]
         let saved = saved.and_then(|()| match (self.gpu, gpu::key()) {
             (Some(facts), Some(key)) => profile::save_gpu(path, key, facts),
             _ => Ok(()),
         });
-        saved.map(|()| path.to_owned()).map_err(|error| format!("{}: {error}", path.display()))
+        saved.map_err(|error| format!("{}: {error}", path.display()))
     }
 }
 
