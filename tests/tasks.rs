@@ -160,11 +160,14 @@ fn a_tree_gives_the_same_bits_whoever_climbs_it() {
             }
         }
     }
-    for n in [1, 2, 3, 7, 8, 9, 100, 1023, 1024, 1025, 20_000] {
+    for n in [1, 2, 3, 63, 64, 65, 100, 127, 128, 129, 1023, 1024, 1025, 20_000] {
         let values: Vec<f64> = (0..n).map(value).collect();
+        // 64 values from left to right make a leaf.
+        let leaves = values.chunks(64).map(|leaf| leaf.iter().copied().reduce(|a, b| a + b).unwrap());
+        let values: Vec<f64> = leaves.collect();
         let expected = tree(&values);
         for pool in pools() {
-            for grain in [None, Some(1), Some(3), Some(64), Some(1000)] {
+            for grain in [None, Some(1), Some(3), Some(63), Some(64), Some(65), Some(1000)] {
                 let over = pool.over(0..n);
                 let over = if let Some(grain) = grain { over.grain(grain) } else { over };
                 let sum = over.map_reduce(

@@ -1,8 +1,9 @@
 //! A bar on the terminal for a loop that takes long.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::meter::Pace;
 
@@ -21,8 +22,8 @@ pub(super) fn bar(name: &str) -> impl FnMut(&Pace) + Send + 'static {
             return;
         }
         let Shown(bar) = shown.get_or_insert_with(|| Shown::new(name.clone(), pace));
-        bar.set_position(pace.done() as u64);
         bar.set_message(pace.to_string());
+        bar.set_position(pace.done() as u64);
     }
 }
 
@@ -39,10 +40,15 @@ impl Shown {
         // Both are valid; indicatif's own style is not worth an error.
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let length = pace.total().map(|total| total as u64);
-        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr())
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden())
             .with_style(style)
             .with_prefix(name)
+            .with_message(pace.to_string())
+            .with_position(pace.done() as u64)
             .with_elapsed(pace.elapsed());
+        // Bars of several loops have a line each.
+        static BARS: OnceLock<MultiProgress> = OnceLock::new();
+        let bar = BARS.get_or_init(MultiProgress::new).add(bar);
         bar.enable_steady_tick(TICK);
         Self(bar)
     }

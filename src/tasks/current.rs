@@ -31,18 +31,19 @@ pub fn token() -> Cancel {
 
 /// The token of what the calling thread works on, if it does.
 pub(super) fn surrounding() -> Option<Cancel> {
-    CURRENT.with_borrow(Clone::clone)
+    // Where a thread ends it may be gone: loops in the destructors of other thread-locals run all the same.
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
 /// Makes `token` the calling thread's, until the guard is dropped.
 pub(super) fn enter(token: &Cancel) -> Guard {
-    Guard(CURRENT.replace(Some(token.clone())))
+    Guard(CURRENT.try_with(|current| current.replace(Some(token.clone()))).ok().flatten())
 }
 
 pub(super) struct Guard(Option<Cancel>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        CURRENT.set(self.0.take());
+        _ = CURRENT.try_with(|current| current.replace(self.0.take()));
     }
 }

@@ -71,6 +71,11 @@ pub(super) fn is_here() -> bool {
     HERE.get()
 }
 
+/// Makes the calling thread one that launches, or not, in the place of another that waits for it.
+pub(super) fn stand_in(launches: bool) {
+    HERE.set(launches);
+}
+
 /// Puts a task in the queue of the thread that launches.
 ///
 /// # Errors

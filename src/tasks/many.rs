@@ -36,7 +36,7 @@ pub fn as_completed<'scope, T: Send>(
     for (number, task) in tasks.iter().flatten().enumerate() {
         tell(task, number, &sender);
     }
-    AsCompleted { left: tasks.len(), tasks, done }
+    AsCompleted { left: tasks.len(), tasks, done, seen: 0 }
 }
 
 /// The iterator that [`as_completed`] gives.
@@ -45,6 +45,8 @@ pub struct AsCompleted<'scope, T> {
     tasks: Vec<Option<ScopedTask<'scope, T>>>,
     left: usize,
     done: Receiver<usize>,
+    /// So many of the tasks have been looked at: none of them is to be run here.
+    seen: usize,
 }
 
 impl<T: Send> Iterator for AsCompleted<'_, T> {
@@ -54,7 +56,8 @@ impl<T: Send> Iterator for AsCompleted<'_, T> {
         if self.left == 0 {
             return None;
         }
-        let number = first(&self.done, || self.tasks.iter().flatten());
+        let number =
+            first(&self.done, self.tasks.len(), |number| self.tasks[number].as_ref(), &mut self.seen);
         self.left -= 1;
         self.tasks[number].take().map(|task| (number, task.wait()))
     }
@@ -77,7 +80,7 @@ pub fn wait_any<T: Send>(tasks: &mut Vec<ScopedTask<'_, T>>) -> Option<(usize, R
         for (number, task) in tasks.iter().enumerate() {
             tell(task, number, &sender);
         }
-        first(&done, || tasks.iter())
+        first(&done, tasks.len(), |number| tasks.get(number), &mut 0)
     });
     Some((number, tasks.remove(number).wait()))
 }
@@ -120,18 +123,24 @@ fn tell<T: Send>(task: &ScopedTask<'_, T>, number: usize, done: &Sender<usize>) 
     }
 }
 
-/// The number of the first task that is done. On a worker of their pool, tasks that have not begun are run here.
-fn first<'a, 'scope: 'a, T: Send + 'a, I>(done: &Receiver<usize>, tasks: impl Fn() -> I) -> usize
-where
-    I: Iterator<Item = &'a ScopedTask<'scope, T>>,
-{
+/// The number of the first task that is done. On a worker of their pool, tasks that have not begun are run here: those from `seen` on,
+/// and, since a task may be left by others, all again when nothing has come for a while. (Looking through all each time would make
+/// waiting for many tasks quadratic.)
+fn first<'a, 'scope: 'a, T: Send + 'a>(
+    done: &Receiver<usize>,
+    count: usize,
+    task: impl Fn(usize) -> Option<&'a ScopedTask<'scope, T>>,
+    seen: &mut usize,
+) -> usize {
     /// So often does a thread that is no worker look whether a task was left to it: a rare case.
     const LOOK: Duration = Duration::from_millis(20);
     loop {
         if let Ok(number) = done.try_recv() {
             return number;
         }
-        if tasks().any(ScopedTask::run_here) {
+        let ran = (*seen..count).find(|number| task(*number).is_some_and(ScopedTask::run_here));
+        *seen = ran.map_or(count, |number| number + 1);
+        if ran.is_some() {
             continue;
         }
         let pause = if Threads::on_worker() {
@@ -143,7 +152,7 @@ where
         match done.recv_timeout(pause) {
             Ok(number) => return number,
             // Some task is left, and holds a sender until it has sent.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => *seen = 0,
         }
     }
 }

@@ -96,6 +96,15 @@ impl Counter {
         }
         self.add(done);
     }
+
+    /// Tells the end now, unless somebody is in a call: then it is told when that has returned and the loop is gone.
+    pub(super) fn end(&self) {
+        if let Some(meter) = &self.meter
+            && let Ok(calls) = meter.calls.try_lock()
+        {
+            meter.end(calls);
+        }
+    }
 }
 
 /// Tells how far a loop is.
@@ -141,13 +150,22 @@ impl Meter {
         if now >= due
             && self.due.compare_exchange(due, now + Self::EVERY, Ordering::Relaxed, Ordering::Relaxed).is_ok()
             // Whoever is in a call that takes so long is not waited for.
-            && let Ok(calls) = self.calls.try_lock()
+            && let Ok(mut calls) = self.calls.try_lock()
         {
-            self.tell(calls);
+            self.tell(&mut calls);
         }
     }
 
-    fn tell(&self, mut calls: MutexGuard<'_, Calls>) {
+    /// Tells the last time, unless that was told.
+    fn end(&self, mut calls: MutexGuard<'_, Calls>) {
+        if calls.told != Some(self.done.load(Ordering::Relaxed)) {
+            self.tell(&mut calls);
+        }
+        let calls = std::mem::take(&mut calls.calls);
+        calls.into_iter().for_each(drop_quietly);
+    }
+
+    fn tell(&self, calls: &mut Calls) {
         let done = self.done.load(Ordering::Relaxed);
         let pace = Pace {
             done,
@@ -161,17 +179,8 @@ impl Meter {
     }
 }
 
-/// The end of the loop is told, unless it was.
 impl Drop for Meter {
     fn drop(&mut self) {
-        let done = self.done.load(Ordering::Relaxed);
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        if calls.told != Some(done) {
-            self.tell(calls);
-        } else {
-            drop(calls);
-        }
-        let calls = self.calls.get_mut().unwrap_or_else(PoisonError::into_inner);
-        calls.calls.drain(..).for_each(drop_quietly);
+        self.end(self.calls.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

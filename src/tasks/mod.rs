@@ -52,6 +52,7 @@ mod pool;
 mod random;
 mod run;
 mod scope;
+mod stack;
 mod stage;
 mod stream;
 mod task;

@@ -59,9 +59,10 @@ impl<'p, I: Iterator> Over<'p, I> {
         }
     }
 
-    /// So many items at a time go to a thread, one at least. Without it the loop measures what items cost and chooses.
+    /// So many items at a time go to a thread, one at least and 2²⁰ at most, as they are held in memory. Without it the loop measures
+    /// what items cost and chooses.
     pub fn grain(self, items: usize) -> Self {
-        Self { grain: Some(items.max(1)), ..self }
+        Self { grain: Some(items.clamp(1, 1 << 20)), ..self }
     }
 
     /// A stream begins at most so many items, one at least, that have not been taken from it. Without it, four pieces for each thread.
@@ -215,12 +216,12 @@ impl<'p, I: Iterator<Item: Send> + Send> Over<'p, I> {
         self.list("Pool::try_for_each", Fallible(body)).map(drop)
     }
 
-    /// `reduce(reduce(map(x0), map(x1)), reduce(map(x2), map(x3)))` and so on: a binary tree whose shape depends on the number of
-    /// items alone. `None` without items.
+    /// `reduce` of all `map(x)`, `None` without items: over 64 items at a time from left to right, and over what that gives as a binary
+    /// tree, whose shape depends on the number of items alone.
     ///
     /// # Numerics
     /// The same bits at any number of threads and any grain; of sums of floats, a rounding error that grows with the
-    /// logarithm of the number of items (pairwise summation).
+    /// logarithm of the number of items (pairwise summation of blocks, as NumPy's).
     ///
     /// # Errors
     /// As [`map`](Self::map), a panic of `reduce` too.
@@ -270,7 +271,8 @@ impl<I: Iterator<Item: Send + 'static> + Send + 'static> Over<'_, I> {
     /// The values of `body(x)` in order, while the pool works ahead: a bounded number of items
     /// ([`ahead`](Self::ahead)), so the iterator may be endless. Dropping the stream cancels what has not begun.
     ///
-    /// What works in the background cannot borrow: items and body own what they use.
+    /// What works in the background cannot borrow: items and body own what they use. An iterator that waits for its items (a
+    /// channel) holds one worker meanwhile.
     ///
     /// # Errors
     /// The stream gives an item that panics as an error, in its place, and ends; what comes later is not begun.

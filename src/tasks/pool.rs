@@ -10,10 +10,11 @@ use super::over::Over;
 use super::stream::Stream;
 use super::task::{self, Task};
 use crate::error::{Error, Result};
-use crate::exec::threads::{MAX_THREADS, Threads};
+use crate::exec::threads::{MAX_THREADS, TOO_MANY, Threads};
 
 /// Threads that run loops and tasks. [`Pool::default`] is the process-wide pool, the one that runs kernels, so nothing is
-/// oversubscribed; `FORALL_THREADS`, or else `RAYON_NUM_THREADS`, sets its size. [`Pool::new`] is one of its own.
+/// oversubscribed; `FORALL_THREADS`, or else `RAYON_NUM_THREADS`, sets its size. (Without the first, and asked for on a worker of
+/// another pool, it is that one.) [`Pool::new`] is one of its own.
 ///
 /// A handle: clones are the same pool. Threads start with the first call that needs them; those of a pool of its own end after its
 /// last task, when the last handle is gone.
@@ -246,7 +247,11 @@ impl Pool {
     pub(super) fn workers(&self) -> Result<&Threads> {
         match self.0.size {
             None => Threads::global(),
-            Some(size) => self.0.own.get_or_init(|| Threads::new(size)).as_ref().map_err(Clone::clone),
+            Some(size) => {
+                let refused =
+                    |_| Error::Config { name: "Pool::new", got: size.to_string(), expected: TOO_MANY };
+                self.0.own.get_or_init(|| Threads::new(size).map_err(refused)).as_ref().map_err(Clone::clone)
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! [`Scope`]: tasks that borrow, all of which end before the scope does.
 
 use std::fmt;
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -164,7 +165,8 @@ impl Unseen {
                 return;
             }
         }
-        eprintln!("forall: nobody waited for a task that failed: {error}");
+        // Where that is closed or full, nobody can be told. (`eprintln!` would panic.)
+        _ = writeln!(std::io::stderr(), "forall: nobody waited for a task that failed: {error}");
     }
 
     fn close(&self) -> Option<Error> {

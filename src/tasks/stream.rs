@@ -1,15 +1,16 @@
 //! [`Stream`]: the values of a loop, one after the other, while the pool works ahead.
 //!
 //! Pullers, jobs of the pool, take pieces off the iterator and put what they give into a window that the reader empties. A puller
-//! that finds no room ends; the reader, as it makes room, starts another. Between two pieces a puller lets other jobs of the
-//! pool run. A reader that is on a worker itself pulls instead of waiting.
+//! that finds no room ends; the reader, as it makes room, starts another. One puller at a time is in the iterator, which may wait for
+//! its items: another that comes meanwhile ends too, and the one that has its items starts it anew. Between two pieces a puller lets
+//! other jobs of the pool run. A reader that is on a worker itself pulls instead of waiting.
 
 use std::collections::BTreeMap;
-use std::collections::vec_deque::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
+use std::vec::IntoIter;
 
 use super::body::{Body, Care, Careful};
 use super::caught::{caught, drop_quietly};
@@ -23,6 +24,12 @@ use crate::exec::threads::{PIECE, Threads};
 
 /// Items of one piece at most: they wait for each other.
 const LONGEST: usize = 1024;
+
+/// A piece is done in so many runs; between two of them it is seen whether to go on.
+const RUNS: usize = 16;
+
+/// A reader that has waited for so long no longer counts on the pullers that are under way.
+const STALLED: Duration = Duration::from_millis(50);
 
 /// How far a stream works ahead of its reader.
 pub(super) struct Ahead {
@@ -45,7 +52,7 @@ pub struct Stream<T> {
     pool: Pool,
     state: Arc<dyn Pull<T>>,
     /// What is read next.
-    block: VecDeque<Result<T>>,
+    block: Block<T>,
     /// Items that `block` had at first: room in the window once it is read.
     held: usize,
     /// An error was given, or everything.
@@ -57,8 +64,9 @@ pub struct Stream<T> {
 /// A stream without the types of its items and its body.
 trait Pull<T>: Send + Sync {
     fn common(&self) -> &Common<T>;
-    /// Does one piece; `false` if there is none, or no room for what it would give.
-    fn pull(&self) -> bool;
+    /// Does one piece; `false` if there is none, no room for what it would give, or somebody in the iterator. Calls `taken` when the
+    /// iterator is free for another.
+    fn pull(&self, taken: &dyn Fn()) -> bool;
     /// Drops the iterator, if nobody is in it.
     fn close(&self);
 }
@@ -70,19 +78,30 @@ struct Common<T> {
     how: How,
     ahead: Ahead,
     threads: usize,
-    /// Items of the next piece.
-    grain: AtomicUsize,
+    /// Items that fill a piece, as last measured.
+    fitting: AtomicUsize,
+}
+
+/// What a piece gave: values, and then perhaps the reason why there are no more.
+struct Block<T> {
+    values: IntoIter<T>,
+    error: Option<Error>,
 }
 
 struct Window<T> {
     /// What has been done and not read, by the index of the first item.
-    ready: BTreeMap<usize, VecDeque<Result<T>>>,
+    ready: BTreeMap<usize, Block<T>>,
     /// The index of the item that is read next, of an ordered stream.
     next: usize,
     /// Items begun and not read.
     begun: usize,
     /// Pullers under way.
     pullers: usize,
+    /// How often the reader has waited in vain, and how many pullers that were under way then have not come since.
+    stalls: usize,
+    held_up: usize,
+    /// A worker has left its piece to the reader.
+    left: bool,
     /// Nothing more will be begun.
     ended: bool,
 }
@@ -115,38 +134,40 @@ impl<T: Send + 'static> Stream<T> {
         B: Body<I::Item, Out = T> + Send + 'static,
     {
         let name = if ahead.ordered { "Pool::imap" } else { "Pool::imap_unordered" };
-        let (limit, grain) = (ahead.limit, how.grain.unwrap_or(1));
-        let mut first = None;
+        let limit = ahead.limit;
+        let mut block = Block::default();
         let threads = pool.workers().map(Threads::count).unwrap_or_else(|error| {
-            first = Some(Err(error));
+            block.error = Some(error);
             1
         });
-        let window = Window { ready: BTreeMap::new(), next: 0, begun: 0, pullers: 0, ended: first.is_some() };
+        let ended = block.error.is_some();
+        let window = Window {
+            ready: BTreeMap::new(),
+            next: 0,
+            begun: 0,
+            pullers: 0,
+            stalls: 0,
+            held_up: 0,
+            left: false,
+            ended,
+        };
         let common = Common {
             window: Mutex::new(window),
             changed: Condvar::new(),
             how,
             ahead,
             threads,
-            grain: AtomicUsize::new(grain),
+            fitting: AtomicUsize::new(1),
         };
         let source = Mutex::new(Source { items: Some(items), next: 0 });
         let state = Arc::new(State { common, source, body, care, pool: pool.clone() });
-        let stream = Self {
-            pool: pool.clone(),
-            state,
-            block: first.into_iter().collect(),
-            held: 0,
-            ended: false,
-            name,
-            limit,
-        };
+        let stream = Self { pool: pool.clone(), state, block, held: 0, ended: false, name, limit };
         stream.call();
         stream
     }
 
     /// The next block, or the reason why there is none.
-    fn refill(&mut self) -> Option<Result<VecDeque<Result<T>>>> {
+    fn refill(&mut self) -> Option<Result<Block<T>>> {
         loop {
             let common = self.state.common();
             if common.how.token.is_cancelled() {
@@ -163,11 +184,12 @@ impl<T: Send + 'static> Stream<T> {
             if window.ended && window.begun == 0 {
                 return None;
             }
+            let here = Threads::inside() || std::mem::take(&mut window.left);
             drop(window);
+            if here && self.state.pull(&|| self.call()) {
+                continue;
+            }
             if Threads::inside() {
-                if self.state.pull() {
-                    continue;
-                }
                 stand_by();
             } else {
                 self.call();
@@ -175,34 +197,54 @@ impl<T: Send + 'static> Stream<T> {
             let common = self.state.common();
             let window = common.lock();
             // What may have come meanwhile, or has to be done meanwhile, is looked at every so often on a worker.
-            if !window.is_ready(common.ahead.ordered) && window.pullers > 0 {
-                let wait = if Threads::on_worker() { STAND_BY } else { Duration::from_millis(50) };
-                drop(common.changed.wait_timeout(window, wait));
+            if !window.is_ready(common.ahead.ordered) && window.pullers > 0 && !window.left {
+                let wait = if Threads::on_worker() { STAND_BY } else { STALLED };
+                let waited = common.changed.wait_timeout(window, wait);
+                let (mut window, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+                if waited.timed_out() {
+                    window.stalls += 1;
+                    window.held_up = window.pullers;
+                }
             }
         }
     }
 
     /// Starts the pullers that there is room for.
     fn call(&self) {
-        if Threads::inside() {
+        if !Threads::inside() {
+            call(&self.pool, &self.state);
+        }
+    }
+}
+
+/// Starts the pullers that there is room for. One that has made way for a long job is held up, and another takes its place.
+fn call<T: Send + 'static>(pool: &Pool, state: &Arc<dyn Pull<T>>) {
+    let Ok(threads) = pool.workers() else { return };
+    let common = state.common();
+    loop {
+        let mut window = common.lock();
+        let room = common.room(&window);
+        let at_work = window.pullers - window.held_up;
+        if window.ended || at_work >= common.threads.min(room) || window.pullers >= 2 * common.threads {
             return;
         }
-        let Ok(threads) = self.pool.workers() else { return };
-        let common = self.state.common();
-        loop {
-            let mut window = common.lock();
-            let room = common.room(&window);
-            if window.ended || room == 0 || window.pullers >= common.threads.min(room) {
-                return;
-            }
-            window.pullers += 1;
-            drop(window);
-            let state = Arc::clone(&self.state);
-            threads.spawn(move || {
-                work(&*state);
-                drop_quietly(state);
-            });
-        }
+        window.pullers += 1;
+        let stalls = window.stalls;
+        drop(window);
+        let (pool, state) = (pool.clone(), Arc::clone(state));
+        threads.spawn(move || {
+            work(&pool, &state, stalls);
+            drop_quietly((state, pool));
+        });
+    }
+}
+
+impl<T> Stream<T> {
+    /// Gives nothing more.
+    fn end(&mut self) {
+        self.ended = true;
+        self.state.common().stop();
+        self.state.common().how.counter.end();
     }
 }
 
@@ -213,25 +255,29 @@ impl<T: Send + 'static> Iterator for Stream<T> {
         if self.ended {
             return None;
         }
-        while self.block.is_empty() {
+        loop {
+            if let Some(value) = self.block.values.next() {
+                return Some(Ok(value));
+            }
+            if let Some(error) = self.block.error.take() {
+                self.end();
+                return Some(Err(error));
+            }
             match self.refill() {
                 Some(Ok(block)) => self.block = block,
-                Some(Err(error)) => self.block.push_back(Err(error)),
-                None => break,
+                Some(Err(error)) => self.block.error = Some(error),
+                None => {
+                    self.end();
+                    return None;
+                }
             }
         }
-        let next = self.block.pop_front();
-        if !matches!(next, Some(Ok(_))) {
-            self.ended = true;
-            self.state.common().stop();
-        }
-        next
     }
 }
 
 impl<T> Drop for Stream<T> {
     fn drop(&mut self) {
-        self.state.common().stop();
+        self.end();
         self.state.close();
     }
 }
@@ -242,16 +288,25 @@ impl<T> fmt::Debug for Stream<T> {
     }
 }
 
-/// A puller.
-fn work<T>(state: &dyn Pull<T>) {
+/// A puller, called after so many stalls.
+fn work<T: Send + 'static>(pool: &Pool, state: &Arc<dyn Pull<T>>, mut stalls: usize) {
+    let common = state.common();
     // A worker that only helps out while it waits leaves the stream to its reader.
-    if !Threads::helping() {
-        while state.pull() {
+    let left = Threads::helping();
+    let mut more = !left;
+    loop {
+        more = more && state.pull(&|| call(pool, state));
+        if more {
             Threads::make_way();
         }
+        let mut window = common.lock();
+        window.held_up -= usize::from(std::mem::replace(&mut stalls, window.stalls) != window.stalls);
+        if !more {
+            window.pullers -= 1;
+            window.left |= left;
+            break;
+        }
     }
-    let common = state.common();
-    common.lock().pullers -= 1;
     common.changed.notify_all();
 }
 
@@ -264,8 +319,13 @@ where
         &self.common
     }
 
-    fn pull(&self) -> bool {
+    fn pull(&self, taken: &dyn Fn()) -> bool {
         let common = &self.common;
+        let mut source = match self.source.try_lock() {
+            Ok(source) => source,
+            Err(TryLockError::Poisoned(source)) => source.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
         let mut window = common.lock();
         let room = common.room(&window);
         if window.ended || room == 0 || common.how.token.is_cancelled() {
@@ -275,50 +335,31 @@ where
         window.begun += length;
         drop(window);
 
-        let (mut items, mut error) = (Vec::with_capacity(length), None);
-        let mut source = lock(&self.source);
-        let first = source.next;
-        let taken = match &mut source.items {
+        let (mut items, first) = (Vec::new(), source.next);
+        let ran = match &mut source.items {
             Some(all) => caught(|| items.extend(all.by_ref().take(length))),
             None => Ok(()),
         };
         source.next += items.len();
         let at_end = items.len() < length;
-        let over = if at_end || taken.is_err() { source.items.take() } else { None };
-        if let Err(message) = taken {
-            error = Some(Error::Item { index: source.next, message });
-        }
+        let over = if at_end { source.items.take() } else { None };
         drop(source);
         drop_quietly(over);
+        taken();
 
-        let _entered = current::enter(&common.how.token);
+        let end = first + items.len();
         let begun = Instant::now();
-        let prepared = self.pool.prepare();
-        let mut block = VecDeque::with_capacity(items.len());
-        for (index, item) in (first..).zip(items) {
-            let result = match &prepared {
-                Ok(()) => {
-                    Careful { body: &self.body, care: &self.care, token: &common.how.token }.one(index, item)
-                }
-                Err(error) => Err(error.clone()),
-            };
-            let failed = result.is_err();
-            block.push_back(result);
-            common.how.count(1);
-            if failed || common.how.token.is_cancelled() {
-                break;
-            }
-        }
-        if let (Some(error), false) = (error, block.back().is_some_and(Result::is_err)) {
-            block.push_back(Err(error));
-        }
+        let mut block = self.block(first, items);
         common.measure(begun.elapsed(), block.len());
+        if let (Err(message), None) = (ran, &block.error) {
+            block.error = Some(Error::Item { index: end, message });
+        }
 
         let mut window = common.lock();
-        window.ended |= at_end || block.back().is_some_and(Result::is_err);
+        window.ended |= at_end || block.error.is_some();
         // Of what was reserved, the window has what the block has.
         window.begun = window.begun + block.len() - length;
-        if !block.is_empty() {
+        if block.len() > 0 {
             window.ready.insert(first, block);
         }
         drop(window);
@@ -336,6 +377,31 @@ where
     }
 }
 
+impl<I: Iterator, B: Body<I::Item>> State<I, B> {
+    /// Does items, until one fails or the stream is stopped.
+    fn block(&self, first: usize, items: Vec<I::Item>) -> Block<B::Out> {
+        let Common { how, fitting, .. } = &self.common;
+        let _entered = current::enter(&how.token);
+        let careful = Careful { body: &self.body, care: &self.care, token: &how.token };
+        let run = (fitting.load(Ordering::Relaxed) / RUNS).max(1);
+        let mut values = Vec::with_capacity(items.len());
+        let mut items = items.into_iter();
+        let mut error = self.pool.prepare().err();
+        while error.is_none() && items.len() > 0 && !how.token.is_cancelled() {
+            let index = first + values.len();
+            let ran = caught(|| match self.care.is_none() {
+                true => self.body.fill(index, items.by_ref(), run, &mut values).1,
+                false => careful.fill(index, items.by_ref(), run, &mut values).1,
+            });
+            let end = first + values.len();
+            how.count(end - index);
+            error = ran.unwrap_or_else(|message| Err(Error::Item { index: end, message })).err();
+        }
+        drop_quietly(items);
+        Block { values: values.into_iter(), error }
+    }
+}
+
 impl<T> Common<T> {
     /// Items that may be begun.
     fn room(&self, window: &Window<T>) -> usize {
@@ -345,21 +411,23 @@ impl<T> Common<T> {
 
     /// Items of the next piece.
     fn length(&self) -> usize {
-        let length = self.grain.load(Ordering::Relaxed);
-        match self.ahead.items {
-            // A given grain is kept as far as there is room for it at all.
-            Some(items) if self.how.grain.is_none() => length.min(items / (2 * self.threads)).max(1),
-            _ => length,
+        match (self.how.grain, self.ahead.items) {
+            // Kept as far as there is room for it at all.
+            (Some(grain), _) => grain,
+            (None, Some(items)) => {
+                self.fitting.load(Ordering::Relaxed).min(items / (2 * self.threads)).max(1)
+            }
+            (None, None) => self.fitting.load(Ordering::Relaxed),
         }
     }
 
     /// Chooses the length of later pieces, by what the items of one have cost.
     fn measure(&self, taken: Duration, items: usize) {
-        if self.how.grain.is_some() || items == 0 {
-            return;
+        if items > 0 {
+            let fitting = PIECE.as_secs_f64() * items as f64 / taken.as_secs_f64().max(1e-9);
+            let most = items.saturating_mul(4).min(LONGEST);
+            self.fitting.store((fitting as usize).clamp(1, most), Ordering::Relaxed);
         }
-        let fitting = PIECE.as_secs_f64() * items as f64 / taken.as_secs_f64().max(1e-9);
-        self.grain.store((fitting as usize).clamp(1, (4 * items).min(LONGEST)), Ordering::Relaxed);
     }
 
     /// Nothing more is begun; what waits to be read will not be.
@@ -384,13 +452,26 @@ impl<T> Window<T> {
     }
 
     /// What is to be read next.
-    fn read(&mut self, ordered: bool) -> Option<VecDeque<Result<T>>> {
+    fn read(&mut self, ordered: bool) -> Option<Block<T>> {
         if !self.is_ready(ordered) {
             return None;
         }
         let (first, block) = self.ready.pop_first()?;
         self.next = first + block.len();
         Some(block)
+    }
+}
+
+impl<T> Block<T> {
+    /// An error is in the place of an item.
+    fn len(&self) -> usize {
+        self.values.len() + usize::from(self.error.is_some())
+    }
+}
+
+impl<T> Default for Block<T> {
+    fn default() -> Self {
+        Self { values: Vec::new().into_iter(), error: None }
     }
 }
 

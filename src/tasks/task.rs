@@ -13,6 +13,7 @@ use super::current;
 use super::launches;
 use super::pool::Pool;
 use super::scope::Unseen;
+use super::stack;
 use super::stage::Stage;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
@@ -71,7 +72,7 @@ impl Lane {
     /// Whether the calling thread is one that runs such tasks: then it may run one that it waits for.
     fn is_here(&self) -> bool {
         match self {
-            Self::Pool(pool) => pool.workers().is_ok_and(Threads::is_here),
+            Self::Pool(pool) => stack::for_worker() || pool.workers().is_ok_and(Threads::is_here),
             Self::Launches => launches::is_here(),
             Self::Here => true,
         }
@@ -128,6 +129,8 @@ pub(super) fn submit<T: Send + 'static>(
 fn on_worker(pool: Pool, threads: &Threads, ticket: Arc<dyn Run>) {
     threads.spawn(move || {
         if Threads::helping() {
+            // All workers may be waiting, for what waits for this one.
+            ticket.leave();
             PUT_OFF.with_borrow_mut(|tickets| tickets.push((pool, ticket)));
         } else {
             ticket.run();
@@ -141,13 +144,13 @@ thread_local! {
     static PUT_OFF: RefCell<Vec<(Pool, Arc<dyn Run>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// On a worker that waits: runs what other threads may wait for. Tasks go to other workers.
+/// On a worker that waits: runs what other threads may wait for. Tasks are for whoever waits for them, and for other workers.
 pub(super) fn stand_by() {
     Threads::help_out();
     for (pool, ticket) in PUT_OFF.take() {
-        match pool.workers() {
-            Ok(threads) => on_worker(pool.clone(), threads, ticket),
-            Err(_) => ticket.leave(),
+        // The task came from these threads.
+        if let (false, Ok(threads)) = (ticket.is_over(), pool.workers()) {
+            on_worker(pool.clone(), threads, ticket);
         }
     }
 }
@@ -235,20 +238,6 @@ impl<T> fmt::Debug for ScopedTask<'_, T> {
 }
 
 impl<T> Inner<'_, T> {
-    /// The job, done or never to be done; its result, to whom it concerns.
-    fn run_now(&self) -> bool {
-        let Some(job) = self.stage.claim() else { return false };
-        if self.token.is_cancelled() {
-            drop_quietly(job);
-            self.finish(Err(cancelled()));
-            return true;
-        }
-        let _entered = current::enter(&self.token);
-        let result = caught(job).unwrap_or_else(|message| Err(Error::Task { message }));
-        self.finish(result);
-        true
-    }
-
     fn cancel_unbegun(&self) -> bool {
         self.token.cancel();
         let Some(job) = self.stage.claim() else { return false };
@@ -283,6 +272,24 @@ impl<T> Inner<'_, T> {
             Poll::Ready(Some(result)) => drop_quietly(result),
             _ => {}
         }
+    }
+}
+
+impl<T: Send> Inner<'_, T> {
+    /// The job, done or never to be done; its result, to whom it concerns.
+    fn run_now(&self) -> bool {
+        let Some(job) = self.stage.claim() else { return false };
+        if self.token.is_cancelled() {
+            drop_quietly(job);
+            self.finish(Err(cancelled()));
+            return true;
+        }
+        let job = || {
+            let _entered = current::enter(&self.token);
+            caught(job).unwrap_or_else(|message| Err(Error::Task { message }))
+        };
+        self.finish(stack::deeper(job));
+        true
     }
 
     fn wait(&self, limit: Option<Duration>) -> Option<Result<T>> {

@@ -1,5 +1,7 @@
 //! For tests that must not hang.
 
+#![allow(dead_code, reason = "each test is a crate that uses its own part")]
+
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -13,6 +13,7 @@ mod seats;
 mod tests;
 
 use std::cell::Cell;
+use std::error::Error as _;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -49,6 +50,12 @@ pub(crate) const PIECES_PER_THREAD: u64 = 8;
 
 /// So many jobs does a waiting worker run before it looks again at what it waits for.
 const MAX_HELP: usize = 256;
+
+/// So many jobs, each of which has made way for the next, lie on the stack of a worker at most.
+const MAX_WAYS: usize = 8;
+
+/// What is wrong where the system starts none.
+pub(crate) const TOO_MANY: &str = "no more threads than the system starts";
 
 /// More threads than cores help nobody, and a pool of tens of thousands takes minutes to start.
 pub(crate) const MAX_THREADS: usize = 1024;
@@ -101,13 +108,21 @@ impl Threads {
             .thread_name(|k| format!("forall-{k}"))
             .build()
             .map(|pool| Self { pool: Some(pool), busy: Arc::default() })
-            .map_err(|_| config(&count.to_string(), "no more threads than the system starts"))
+            .map_err(|_| config(&count.to_string(), TOO_MANY))
     }
 
     fn from_environment() -> Result<Self> {
         match std::env::var_os("FORALL_THREADS") {
             Some(text) if !text.is_empty() => Self::new(parse(&text.to_string_lossy())?),
-            _ => Ok(Self { pool: None, busy: Arc::default() }),
+            // Where the system starts no threads rayon would panic at its first use. That it runs already is no error here.
+            _ => match ThreadPoolBuilder::new().build_global() {
+                Err(error) if error.source().is_some() => Err(Error::Config {
+                    name: "RAYON_NUM_THREADS",
+                    got: std::env::var("RAYON_NUM_THREADS").unwrap_or_default(),
+                    expected: TOO_MANY,
+                }),
+                _ => Ok(Self { pool: None, busy: Arc::default() }),
+            },
         }
     }
 
@@ -147,9 +162,15 @@ impl Threads {
         HELPING.set(before);
     }
 
-    /// On a worker, between two pieces of a long job: lets one other job that waits for a worker run. `false` if there is none.
-    pub(crate) fn make_way() -> bool {
-        rayon::yield_now() == Some(Yield::Executed)
+    /// On a worker, between two pieces of a long job: lets one other job that waits for a worker run. That one may make way too, on the
+    /// same stack, and so on, but not without end.
+    pub(crate) fn make_way() {
+        let depth = WAYS.get();
+        if depth < MAX_WAYS {
+            WAYS.set(depth + 1);
+            rayon::yield_now();
+            WAYS.set(depth);
+        }
     }
 
     /// Runs `job` on a worker, some time. A panic that leaves it ends the process.
@@ -396,6 +417,9 @@ thread_local! {
 
     /// Whether this worker runs other jobs while it waits.
     static HELPING: Cell<bool> = const { Cell::new(false) };
+
+    /// How many jobs on the stack of this worker have made way.
+    static WAYS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// While it lives, the thread counts as one at work on a shared loop.
