@@ -54,7 +54,8 @@ pub use cancel::Cancel;
 pub use cpu::CpuLevel;
 pub use dispatch::{
     Checked, Comparison, CpuFacts, Crossover, Difference, Dispatcher, Entry, Exclusion, Explanation,
-    GpuFacts, LaneTimes, Machine, Outcome, Plan, Report, Sequence, Source, Verdict, Verification,
+    GpuFacts, LaneTimes, Machine, Outcome, Plan, Profile, Report, Sequence, Source, Verdict, Verification,
+    cpu_model,
 };
 pub use element::{Element, ElementType, Scalar};
 pub use error::{Error, Result};

@@ -5,7 +5,7 @@ use std::fs;
 use std::thread;
 
 use clap::Args;
-use forall::CpuLevel;
+use forall::{CpuLevel, Machine};
 use serde_json::json;
 
 use crate::Failure;
@@ -27,6 +27,7 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
     let usable = thread::available_parallelism().map_or(1, usize::from);
     let cores = physical_cores();
     let pool = forall::pool_threads()?;
+    let profile = Machine::profile()?;
     let adapters = adapters();
 
     if options.json {
@@ -38,6 +39,11 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
             "wide": { "level": built.name(), "lanes": built.lanes() },
             "pool": { "threads": pool },
             "gpu": adapters,
+            "profile": {
+                "path": profile.path.map(|path| path.display().to_string()),
+                "saved": profile.saved,
+                "not_kept": profile.not_kept,
+            },
         });
         return Ok(format!("{object}\n"));
     }
@@ -62,24 +68,19 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
     }
     let _ = writeln!(text, "threads  {pool} in the pool (FORALL_THREADS, RAYON_NUM_THREADS)");
     adapters_text(&mut text, &adapters);
+    let _ = writeln!(text, "profile  {profile}");
     Ok(text)
 }
 
-/// The CPU's name as it is sold, where the system tells.
+/// The CPU's name, where the system tells.
 fn model() -> Option<String> {
-    let name = if cfg!(target_os = "macos") {
-        let output =
-            std::process::Command::new("sysctl").args(["-n", "machdep.cpu.brand_string"]).output().ok()?;
-        String::from_utf8(output.stdout).ok()?
-    } else if cfg!(windows) {
-        std::env::var("PROCESSOR_IDENTIFIER").ok()?
-    } else {
-        fs::read_to_string("/proc/cpuinfo")
-            .ok()
-            .and_then(|text| field(&text, "model name").next().map(str::to_owned))?
-    };
-    let name = name.trim();
-    (!name.is_empty()).then(|| name.to_owned())
+    let mut name = forall::cpu_model();
+    if name.is_empty() && cfg!(target_os = "macos") {
+        // A library starts no process to learn it.
+        let asked = std::process::Command::new("sysctl").args(["-n", "machdep.cpu.brand_string"]).output();
+        name = String::from_utf8(asked.ok()?.stdout).ok()?.trim().to_owned();
+    }
+    (!name.is_empty()).then_some(name)
 }
 
 /// The values of a field of `/proc/cpuinfo`, one for each logical CPU.

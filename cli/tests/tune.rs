@@ -30,7 +30,11 @@ fn json(output: &Output) -> Value {
 #[test]
 fn the_machine_in_words() {
     let dir = folder("tune_words");
-    let output = tune(&dir, &[("FORALL_PROFILE", "profile.json")], &["tune"]);
+    let settings = [("FORALL_PROFILE", "profile.json")];
+    let profile = || String::from_utf8(tune(&dir, &settings, &["devices"]).stdout).unwrap();
+    assert!(profile().contains("profile  profile.json: not there"), "{}", profile());
+    let output = tune(&dir, &settings, &["tune"]);
+    assert!(profile().contains("profile  profile.json of 20"), "{}", profile());
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}");
     for word in ["cpu ", "calls ", "memory ", "GB/s", "operations ", "ns", "gpu ", "saved       profile.json"]

@@ -20,7 +20,7 @@ use crate::date;
 use crate::error::Result;
 use crate::exec::threads::Threads;
 use crate::kernel::cost::Counts;
-pub(crate) use profile::model as cpu_model;
+pub use profile::model as cpu_model;
 use profile::{Access, CpuKey};
 
 /// What was measured of this machine: what the dispatcher predicts from, and the roofs of a roofline.
@@ -119,6 +119,33 @@ pub struct GpuFacts {
     pub download_bytes_per_ns: f64,
 }
 
+/// What earlier processes have kept of this machine for the dispatcher: [`Machine::profile`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Profile {
+    /// The file; `None` where none is read.
+    pub path: Option<PathBuf>,
+    /// When this machine's CPU was measured, in seconds since 1970; `None` where the file does not have it.
+    pub saved: Option<u64>,
+    /// Why this process keeps nothing there, if so.
+    pub not_kept: Option<&'static str>,
+}
+
+impl std::fmt::Display for Profile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.path, self.saved) {
+            (None, _) => f.write_str("none")?,
+            (Some(path), None) => write!(
+                f,
+                "{}: not there or nothing about this machine; `forall tune` measures",
+                path.display()
+            )?,
+            (Some(path), Some(saved)) => write!(f, "{} of {}", path.display(), date::day(saved))?,
+        }
+        self.not_kept.map_or(Ok(()), |why| write!(f, "; nothing is kept: {why}"))
+    }
+}
+
 /// Where the facts behind a prediction come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -172,6 +199,17 @@ impl Machine {
             Self { adapter, gpu, ..machine }
         };
         Ok(machine)
+    }
+
+    /// What earlier processes have kept of this machine. Reads a small file, and measures nothing.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) if `FORALL_THREADS` is no number of threads.
+    pub fn profile() -> Result<Profile> {
+        let key = CpuKey::here(Threads::global()?.count());
+        let path = access().path().map(PathBuf::from);
+        let saved = path.as_deref().and_then(|path| profile::load_cpu(path, &key)).map(|(_, saved)| saved);
+        Ok(Profile { path, saved, not_kept: access().writable().err() })
     }
 
     /// Keeps the facts for other processes, in the file that `FORALL_PROFILE` names or in the system's folder for caches; tells where.

@@ -214,8 +214,8 @@ fn write(path: &Path, profile: &Profile) -> io::Result<()> {
     replaced
 }
 
-/// The CPU's name as it is sold, where a file or the environment has it; else nothing.
-pub(crate) fn model() -> String {
+/// The CPU's name as it is sold, or its maker's numbers for it, where a file or the environment has them; else nothing.
+pub fn model() -> String {
     if cfg!(windows) {
         return std::env::var("PROCESSOR_IDENTIFIER").unwrap_or_default();
     }
