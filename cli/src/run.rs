@@ -274,6 +274,7 @@ fn report_json(report: &Report) -> serde_json::Value {
                 Verdict::WithinMargin | Verdict::PassedOver => ("passed over", None),
                 Verdict::Unknown => ("unknown", None),
                 Verdict::Slower => ("slower", None),
+                Verdict::Unshared => ("unshared", None),
                 Verdict::Unopened => ("unopened", None),
                 Verdict::Excluded(why) => ("excluded", Some(why.to_string())),
                 _ => ("other", None),

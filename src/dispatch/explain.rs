@@ -80,7 +80,9 @@ struct Reason<'a> {
 
 impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let compared = |entry: &Entry| matches!(entry.verdict, Verdict::Slower | Verdict::WithinMargin);
+        let compared = |entry: &Entry| {
+            matches!(entry.verdict, Verdict::Slower | Verdict::Unshared | Verdict::WithinMargin)
+        };
         f.write_str(match self.entry.verdict {
             Verdict::Chosen if self.plan.entries.iter().any(compared) => "fastest prediction",
             Verdict::Chosen => "the only one left",
@@ -91,6 +93,7 @@ impl fmt::Display for Reason<'_> {
             Verdict::PassedOver => "fastest prediction, passed over to learn",
             Verdict::Unknown => "no prediction: the body's cost cannot be read off it",
             Verdict::Slower => "predicted slower",
+            Verdict::Unshared => "not worth sharing: the pool would leave it to one thread",
             Verdict::WithinMargin => "predicted faster by less than 5 %",
             Verdict::Unopened => "not opened: the loops so far were not worth its start-up",
             Verdict::Excluded(why) => return self.excluded(f, why),

@@ -27,6 +27,8 @@ pub enum Verdict {
     Unknown,
     /// Predicted slower than the chosen one.
     Slower,
+    /// The pool, which would leave the loop to the calling thread: sharing it gains nothing.
+    Unshared,
     /// Predicted faster than the chosen one by less than 5 %, which is not worth changing for.
     WithinMargin,
     /// The best choice, passed over this once, so that another backend can be [`Explored`](Self::Explored).
@@ -127,6 +129,11 @@ impl Question {
         }
     }
 
+    /// Whether the pool's executor would run it on the calling thread.
+    pub(crate) fn stays_on_one_thread(&self) -> bool {
+        self.terms(Backend::Threads) == self.terms(Backend::Simd)
+    }
+
     fn excluded(&self, backend: Backend) -> Option<Exclusion> {
         match self.offers[backend as usize] {
             Offer::Excluded(why) => Some(why),
@@ -175,7 +182,8 @@ pub(crate) fn plan(question: &Question, known: &Known) -> Result<Plan, Exclusion
         (false, None) if question.policy != Policy::Auto => Verdict::Excluded(Exclusion::Policy),
         (false, None) if ns(this).is_none() => Verdict::Unopened,
         (false, None) if !known.believed => Verdict::Unknown,
-        (false, None) if ns(this) < ns(backend) => Verdict::WithinMargin,
+        (false, None) if this == Backend::Threads && question.stays_on_one_thread() => Verdict::Unshared,
+        (false, None) if ns(this) <= ns(backend) => Verdict::WithinMargin,
         (false, None) => Verdict::Slower,
     };
     let entry = |backend: Backend| {
@@ -198,7 +206,8 @@ pub(crate) fn plan(question: &Question, known: &Known) -> Result<Plan, Exclusion
 fn best(question: &Question, known: &Known) -> Backend {
     let ns = |backend: Backend| known.estimates[backend as usize].map(|estimate| estimate.ns);
     let can = |backend: &Backend| ns(*backend).is_some();
-    let mut best = known.incumbent.filter(can).unwrap_or(Backend::Simd);
+    // One that cannot run it has no time, and anybody is faster.
+    let mut best = known.incumbent.unwrap_or(Backend::Simd);
     let mut least = ns(best).unwrap_or(f64::INFINITY);
     if !known.believed {
         // The pool's executor starts every loop on the calling thread and measures it: with a guess for a cost it cannot lose.

@@ -160,3 +160,34 @@ fn a_try_is_worth_its_cost_only() {
     let guessed = Known { believed: false, ..known(at(150.0, 0.16)) };
     assert_eq!(worth_trying(&guessed, Backend::Simd, 1e9), None);
 }
+
+#[test]
+fn of_two_that_might_win_the_less_known_is_tried() {
+    let at = |ns: f64, variance: f64| Some(Estimate { ns, variance, samples: 0 });
+    for (gpu, threads, tried) in [(0.16, 0.36, Backend::Threads), (0.36, 0.16, Backend::Gpu)] {
+        let estimates = [at(120.0, gpu), at(100.0, 0.01), at(120.0, threads)];
+        let known = Known { estimates, believed: true, incumbent: None };
+        assert_eq!(worth_trying(&known, Backend::Simd, 50.0), Some(tried));
+    }
+}
+
+#[test]
+fn a_named_pool_that_is_not_to_be_had_runs_the_loop_on_the_lanes_at_hand() {
+    for why in [Exclusion::Nested, Exclusion::OneThread] {
+        let mut question = ask(Policy::Only(Backend::Threads), &cpu(), &heavy(), 1000, Offer::Unopened);
+        question.offers[Backend::Threads as usize] = Offer::Excluded(why);
+        assert_eq!(decide(&question).map(|plan| plan.backend), Ok(Backend::Threads));
+        question.policy = Policy::Auto;
+        assert_eq!(decide(&question).map(|plan| plan.backend), Ok(Backend::Simd));
+    }
+}
+
+#[test]
+fn a_loop_that_the_pool_would_not_share_is_not_called_slower_there() {
+    let verdicts = |n| {
+        let plan = decide(&ask(Policy::Auto, &cpu(), &heavy(), n, Offer::Unopened));
+        plan.expect("Auto always has a backend").entries.map(|entry| entry.verdict)
+    };
+    assert_eq!(verdicts(16), [Verdict::Unopened, Verdict::Chosen, Verdict::Unshared]);
+    assert_eq!(verdicts(1 << 20), [Verdict::Unopened, Verdict::Slower, Verdict::Chosen]);
+}
