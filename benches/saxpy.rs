@@ -3,7 +3,7 @@
 mod harness;
 
 use fearless_simd::{Level, Simd, dispatch};
-use forall::Kernel;
+use forall::{Dispatcher, Kernel, Policy};
 use harness::{Table, backends, one_thread, opaque, random, sizes};
 use wide::f32x8;
 
@@ -52,6 +52,14 @@ fn main() {
             // the product (|a·x| < 2.5, so 2⁻²²/2) and another of the sum (< 3.5).
             let near = move |out: &[f32]| harness::close("saxpy", out, expected, |_| 2.0 * f32::EPSILON);
             table.kernel(name, forall, &wgsl, (a, x, y), f32::NAN, near);
+        }
+        // What a call has besides its loop, but for lesson and report: arguments checked, backend chosen.
+        for (name, kernel) in [("decision, WGSL", &wgsl), ("decision, closure", &lanes)] {
+            let (auto, mut out) = (Dispatcher::new().with_policy(Policy::Auto), vec![f32::NAN; n]);
+            table.row(name, move || {
+                let plan = auto.plan(kernel, (a, x, y), &mut out).expect("a right call");
+                opaque(plan);
+            });
         }
         table.print("hand-written");
     }

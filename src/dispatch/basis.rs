@@ -30,28 +30,29 @@ pub(super) struct Basis {
 impl Basis {
     /// The question of this call with `n` elements.
     pub(super) fn question(&self, n: usize, memory: Option<&Memory>) -> Question {
-        let (mut work, mut elements) = (self.work, n as f64);
-        if !work.known
-            && let Some(memory) = memory
-        {
-            work = work.with_body(memory.body());
-        }
-        if !self.per_element {
-            if n != self.n {
-                work = work.scaled(n as f64 / self.n.max(1) as f64);
-            }
-            elements = 1.0;
-        }
+        let body = memory.filter(|_| !self.work.known).map(Memory::body);
+        let (elements, scale) = match self.per_element {
+            true => (n as f64, 1.0),
+            false if n == self.n => (1.0, 1.0),
+            false => (1.0, n as f64 / self.n.max(1) as f64),
+        };
+        let changed;
+        let work = if body.is_none() && scale == 1.0 {
+            &self.work
+        } else {
+            changed = self.work.with_body(body.unwrap_or(1.0)).scaled(scale);
+            &changed
+        };
         let gpu = match &self.gpu {
-            Known::Ready(facts) => Offer::Predicted(model::gpu(facts, &work, elements)),
+            Known::Ready(facts) => Offer::Predicted(model::gpu(facts, work, elements)),
             Known::Unopened => Offer::Unopened,
             Known::Excluded(why, _) => Offer::Excluded(*why),
         };
         let threads = match self.threads {
-            None => Offer::Predicted(model::threads(self.cpu, &work, elements, self.idle)),
+            None => Offer::Predicted(model::threads(self.cpu, work, elements, self.idle)),
             Some(why) => Offer::Excluded(why),
         };
-        let simd = Offer::Predicted(model::simd(self.cpu, &work, elements));
+        let simd = Offer::Predicted(model::simd(self.cpu, work, elements));
         let (policy, source) = (self.policy, self.source);
         Question { policy, n, counted: work.known, offers: [gpu, simd, threads], source }
     }

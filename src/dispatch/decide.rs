@@ -12,7 +12,7 @@ use super::gpu;
 use super::machine::{CpuFacts, Source};
 use super::model::{self, Work};
 use super::plan::{Offer, Plan, Question};
-use super::planner::{Memory, Planner};
+use super::planner::{Memory, Planner, nanoseconds};
 use super::report::{Subject, memories};
 use crate::backend::{Backend, Policy};
 use crate::error::{Error, Result};
@@ -26,11 +26,13 @@ static SPENT_NS: AtomicU64 = AtomicU64::new(0);
 
 /// The planner of this process: one, as what it knows of is the machine.
 static PLANNER: Planner = Planner::new();
+/// The one of deterministic mode, which is taught nothing.
+static UNTAUGHT: Planner = Planner::new();
 
 /// Nanoseconds since the first call of this process.
 pub(super) fn now() -> f64 {
     static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed().as_nanos() as f64
+    nanoseconds(START.get_or_init(Instant::now).elapsed())
 }
 
 /// Counts what a loop has cost on the CPU.
@@ -124,8 +126,7 @@ impl Dispatcher {
         };
         let memory = Some(asked.memory).filter(|_| !deterministic);
         let mut question = basis.question(asked.n, memory);
-        let fresh = Planner::new();
-        let planner = if deterministic { &fresh } else { self.planner() };
+        let planner = if deterministic { &UNTAUGHT } else { self.planner() };
         let decide = |question: &mut Question| {
             planner.plan(question, memory, now, self.explores && !deterministic).map_err(|exclusion| {
                 let reason = match basis.gpu.detail() {

@@ -321,10 +321,7 @@ impl Dispatcher {
     pub(super) fn run_part(&self, kernel: &Kernel, part: Part<'_>) -> Result<Report> {
         let compile = kernel.prepare(part.shape())?;
         let decision = self.decide(kernel, &part)?;
-        let subject = Subject::Loop(kernel.clone());
-        let mut report = self.carry_out(decision, subject, LoopCall::new(self, kernel, part))?;
-        report.times.compile += compile;
-        self.explained(report)
+        self.carry_out(decision, Subject::Loop(kernel.clone()), compile, LoopCall::new(self, kernel, part))
     }
 
     /// Runs launches one after the other on one backend.
@@ -334,31 +331,28 @@ impl Dispatcher {
             compile += job.shader.prepare(&job.grid)?;
         }
         let decision = self.decide_launch(jobs, &subject)?;
-        let mut report = self.carry_out(decision, subject, LaunchCall::new(self, jobs))?;
-        report.times.compile += compile;
-        self.explained(report)
+        self.carry_out(decision, subject, compile, LaunchCall::new(self, jobs))
     }
 
+    /// `compile`: how long compiling for the CPU has taken before.
     fn carry_out(
         &self,
         decision: Decision,
         subject: Subject,
+        compile: Duration,
         mut call: impl Device<Error = Error>,
     ) -> Result<Report> {
         let Decision { plan, question, basis, teaches } = decision;
+        let planner = self.planner();
         let carried = if basis.n == 0 {
             Carried { plan, done: Done::default(), rescued: None }
         } else {
             let memory = subject.memory(question.counted).filter(|_| teaches);
-            self.planner().carry_out(&question, plan, memory, &mut call)?
+            planner.carry_out(&question, plan, memory, &mut call)?
         };
-        let Carried { plan, done: Done { times, moved, shared }, rescued } = carried;
-        let planner = self.planner();
-        Ok(Report { subject, n: basis.n, moved, times, plan, rescued, shared, basis, planner })
-    }
-
-    /// Prints what `FORALL_EXPLAIN` asks for.
-    fn explained(&self, report: Report) -> Result<Report> {
+        let Carried { plan, done: Done { mut times, moved, shared }, rescued } = carried;
+        times.compile += compile;
+        let report = Report { subject, n: basis.n, moved, times, plan, rescued, shared, basis, planner };
         if environment()?.explain {
             eprintln!("{}", report.explain());
         }

@@ -19,7 +19,7 @@ pub(super) struct Environment {
 
 /// # Errors
 /// [`Error::Config`] for what is misspelt.
-pub(super) fn environment() -> Result<Environment> {
+pub(super) fn environment() -> Result<&'static Environment> {
     static READ: OnceLock<Result<Environment>> = OnceLock::new();
     READ.get_or_init(|| {
         Ok(Environment {
@@ -28,7 +28,8 @@ pub(super) fn environment() -> Result<Environment> {
             explain: parse("FORALL_EXPLAIN", "0 or 1", switch)?,
         })
     })
-    .clone()
+    .as_ref()
+    .map_err(Clone::clone)
 }
 
 /// The value of a variable; that of an empty text where it is not set.

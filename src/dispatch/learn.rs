@@ -25,6 +25,10 @@
 //! of work for good; `FFTW`: a plan from one bad measurement is kept): the first sample of a kernel on a backend is dropped; a sample far
 //! above the prediction counts only if the next one is too; and what is not tried is forgotten, the correction of a backend returns to
 //! none while its variance returns to what it was at first, at a pace at which trying again costs a hundredth of the time at most.
+//!
+//! A lesson takes some 0.2 µs, a call of few elements hardly more. So where the last calls took what they were predicted to, one lesson is
+//! enough for all calls until they have run fifty times as long. A call that surprises teaches at once, and so do the next ones:
+//! if only the odd ones taught, what is usual would be forgotten over them.
 
 use super::model::Terms;
 use crate::backend::Backend;
@@ -60,8 +64,13 @@ const LOAD_NS: f64 = 3e8;
 /// A guessed body is believed once a call moves the logarithm of its cost by no more, or took so many nanoseconds.
 const BELIEVED: f64 = 0.5;
 const SOLVED_NS: f64 = 3e6;
-/// A first call counts if it took so many nanoseconds: what it pays for once is little of that.
-const LONG_NS: f64 = 50e6;
+/// A first call counts if it took so many nanoseconds: what it pays for once, fresh memory too, is little of that.
+const LONG_NS: f64 = 500e6;
+/// Calls in a row as predicted from which on few of them teach, and how far off their times may be for that.
+const CALM: u32 = 8;
+const AS_PREDICTED: f64 = 0.25;
+/// Nanoseconds that such calls run from one lesson to the next, which takes some 200: 2 %.
+const LESSON_NS: f64 = 1e4;
 /// No correction is larger than a factor of a million: beyond, the clock is broken and not the model.
 const LIMIT: f64 = 14.0;
 
@@ -135,6 +144,10 @@ struct Corrections {
     /// What the kernel had spent, everywhere, when it was last tried here.
     tried: f64,
     suspect: bool,
+    /// Calls in a row that took what they were predicted to.
+    calm: u32,
+    /// Nanoseconds of calls here since the last one that taught.
+    untaught: f64,
 }
 
 const fn diagonal(of: [f64; 3]) -> [[f64; 3]; 3] {
@@ -150,6 +163,8 @@ impl Corrections {
             calls: 0,
             tried: 0.0,
             suspect: false,
+            calm: 0,
+            untaught: 0.0,
         }
     }
 
@@ -258,6 +273,25 @@ impl Learnt {
             + shares[1] * shares[1] * self.lanes(backend).variance
             + load.variance(parts.keep_load);
         Estimate { ns: parts.ns(), variance, samples: corrections.calls.saturating_sub(1) }
+    }
+
+    /// Whether a call would teach what is known: then it is only counted. `predicted`: in nanoseconds, as it was before the call.
+    pub(crate) fn knows(&mut self, backend: usize, predicted: f64, took: f64) -> bool {
+        let corrections = &mut self.backends[backend];
+        let as_predicted = (took - predicted).abs() <= AS_PREDICTED * predicted + CLOCK_NS;
+        if !as_predicted {
+            (corrections.calm, corrections.untaught) = (0, 0.0);
+            return false;
+        }
+        corrections.untaught += took;
+        if corrections.calm < CALM || corrections.untaught >= LESSON_NS {
+            corrections.calm = corrections.calm.saturating_add(1);
+            corrections.untaught = 0.0;
+            return false;
+        }
+        self.spent += took;
+        corrections.tried = self.spent;
+        true
     }
 
     /// Learns from a call that was predicted as `terms` and took `took` nanoseconds on a backend.

@@ -213,6 +213,9 @@ pub(crate) fn threads(cpu: &CpuFacts, work: &Work, n: f64, idle: bool) -> Terms 
     let bytes = work.bytes(n);
     let alone = simd(cpu, work, n);
     let fork_join = work.calls * if idle { cpu.fork_join_idle_ns } else { cpu.fork_join_ns };
+    if fork_join >= alone.work {
+        return alone;
+    }
     let others = (cpu.threads as f64 - 1.0).max(1.0);
     let compute = work.compute(cpu, n);
     let called = (compute / work.calls / WORTH_A_THREAD_NS).clamp(1.0, others);

@@ -4,13 +4,18 @@
 //! What is learnt of a kernel lives with the kernel ([`Memory`]), what is learnt of the machine here. A decision reads both without
 //! waiting: while somebody else writes them, which takes some 0.1 µs, it does without, and a lesson is then lost.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use super::exclusion::Exclusion;
 use super::learn::{Learnt, Load};
 use super::plan::{self, Known, Offer, Plan, Question, Verdict};
 use crate::backend::{Backend, Policy};
 use crate::exec::Times;
+
+#[cfg(test)]
+mod tests;
 
 /// One call on whichever backend it is sent to.
 pub(crate) trait Device {
@@ -135,21 +140,13 @@ impl Remembered {
 struct Machine {
     loads: [Load; 3],
     gpu: Backoff,
-    /// When the pool last worked on a loop.
-    pool_used: f64,
     /// What exploring has cost so far, in nanoseconds, and since when it is allowed.
     explored: f64,
     began: Option<f64>,
 }
 
 impl Machine {
-    const NEW: Self = Self {
-        loads: [Load::NEW; 3],
-        gpu: Backoff::NEW,
-        pool_used: f64::NEG_INFINITY,
-        explored: 0.0,
-        began: None,
-    };
+    const NEW: Self = Self { loads: [Load::NEW; 3], gpu: Backoff::NEW, explored: 0.0, began: None };
 }
 
 static UNKNOWN: Machine = Machine::NEW;
@@ -158,6 +155,8 @@ static UNKNOWN: Machine = Machine::NEW;
 #[derive(Debug)]
 pub(crate) struct Planner {
     machine: RwLock<Machine>,
+    /// When the pool last worked on a loop, as the bits of an `f64`: asked before anything else, and of no other use.
+    pool_used: AtomicU64,
 }
 
 /// Workers of a pool that has nothing to do for so many nanoseconds are asleep.
@@ -169,7 +168,7 @@ const EXPLORATION: f64 = 0.01;
 impl Planner {
     /// One that knows nothing.
     pub(crate) const fn new() -> Self {
-        Self { machine: RwLock::new(Machine::NEW) }
+        Self { machine: RwLock::new(Machine::NEW), pool_used: AtomicU64::new(f64::NEG_INFINITY.to_bits()) }
     }
 
     /// What is known of the machine, without waiting for it.
@@ -182,7 +181,7 @@ impl Planner {
 
     /// Whether the pool's workers have gone to sleep.
     pub(crate) fn pool_sleeps(&self, now: f64) -> bool {
-        self.with_machine(|machine| now - machine.pool_used > ASLEEP_NS)
+        now - f64::from_bits(self.pool_used.load(Ordering::Relaxed)) > ASLEEP_NS
     }
 
     /// Where a call runs. `explore`: it may be sent elsewhere to learn.
@@ -238,7 +237,7 @@ impl Planner {
         if plan.backend == Backend::Gpu {
             let error = match device.run(Backend::Gpu) {
                 Ok(done) => {
-                    self.observe(question, &plan, memory, &done, device.now());
+                    self.observe(question, &plan, memory, &done, device);
                     return Ok(Carried { plan, done, rescued });
                 }
                 Err(Failure::Call(error)) => return Err(error),
@@ -265,7 +264,7 @@ impl Planner {
             Ok(done) => {
                 // A rescued call finds warm or cold caches that no plan foresees.
                 if rescued.is_none() {
-                    self.observe(question, &plan, memory, &done, device.now());
+                    self.observe(question, &plan, memory, &done, device);
                 }
                 Ok(Carried { plan, done, rescued })
             }
@@ -273,38 +272,53 @@ impl Planner {
         }
     }
 
-    /// Learns from a call that has run.
-    fn observe(&self, question: &Question, plan: &Plan, memory: Option<&Memory>, done: &Done, now: f64) {
+    /// Learns from a call that has run, unless it has nothing to say.
+    fn observe<D: Device>(
+        &self,
+        question: &Question,
+        plan: &Plan,
+        memory: Option<&Memory>,
+        done: &Done,
+        device: &D,
+    ) {
         let Some(memory) = memory else { return };
         // A loop on the pool that turned out too short to share has shown what one thread takes.
         let ran = match plan.backend {
             Backend::Threads if !done.shared => Backend::Simd,
             backend => backend,
         };
+        let (at, explored) = (ran as usize, plan.entries[plan.backend as usize].verdict == Verdict::Explored);
         let Some(terms) = question.terms(ran) else { return };
-        let (Ok(mut machine), Ok(mut remembered)) = (self.machine.try_write(), memory.0.try_write()) else {
-            return;
-        };
-        let took = (done.times.total() - done.times.compile).as_nanos() as f64;
-        let at = ran as usize;
-        remembered.learnt.observe(at, terms, &mut machine.loads[at], now, took);
-        if plan.backend == Backend::Gpu {
-            machine.gpu = Backoff::NEW;
-            remembered.refused = Backoff::NEW;
-        }
-        machine.began.get_or_insert(now);
-        if ran == Backend::Threads {
-            machine.pool_used = now;
-        }
-        match plan.entries[plan.backend as usize].verdict {
-            Verdict::Explored => {
-                let best = plan.entries.iter().filter_map(|entry| entry.predicted).min();
-                machine.explored += (took - best.map_or(took, |best| best.as_nanos() as f64)).max(0.0);
+        let Ok(mut remembered) = memory.0.try_write() else { return };
+        let took = nanoseconds(done.times.total() - done.times.compile);
+        // What others than one thread run takes longer than a lesson, and says more: that they are awake, or alive.
+        let predicted = plan.entries[at].predicted.filter(|_| ran == Backend::Simd && !explored);
+        if !predicted.is_some_and(|predicted| remembered.learnt.knows(at, nanoseconds(predicted), took)) {
+            let Ok(mut machine) = self.machine.try_write() else { return };
+            let now = device.now();
+            remembered.learnt.observe(at, terms, &mut machine.loads[at], now, took);
+            if plan.backend == Backend::Gpu {
+                machine.gpu = Backoff::NEW;
+                remembered.refused = Backoff::NEW;
             }
-            _ if question.policy == Policy::Auto => remembered.choose(question.n, plan.backend),
-            _ => {}
+            machine.began.get_or_insert(now);
+            if ran == Backend::Threads {
+                self.pool_used.store(now.to_bits(), Ordering::Relaxed);
+            }
+            if explored {
+                let best = plan.entries.iter().filter_map(|entry| entry.predicted).min();
+                machine.explored += (took - best.map_or(took, nanoseconds)).max(0.0);
+            }
+        }
+        if question.policy == Policy::Auto && !explored {
+            remembered.choose(question.n, plan.backend);
         }
     }
+}
+
+/// By way of integers of 64 bits: those of 128 take longer than all else here that a short call needs.
+pub(crate) fn nanoseconds(time: Duration) -> f64 {
+    time.as_secs() as f64 * 1e9 + f64::from(time.subsec_nanos())
 }
 
 /// What is known about a call. Excludes a GPU that has failed a moment ago.
@@ -324,10 +338,11 @@ fn known(machine: &Machine, question: &mut Question, memory: Option<&Memory>, no
         Some(remembered.learnt.estimate(at, terms, &machine.loads[at], now))
     };
     let mut estimates = [estimate(Backend::Gpu), estimate(Backend::Simd), None];
-    // Terms alike: the pool's executor would run it on the calling thread.
-    let alike = question.terms(Backend::Threads) == question.terms(Backend::Simd);
-    estimates[Backend::Threads as usize] =
-        if alike { estimates[Backend::Simd as usize] } else { estimate(Backend::Threads) };
+    estimates[Backend::Threads as usize] = if question.stays_on_one_thread() {
+        estimates[Backend::Simd as usize]
+    } else {
+        estimate(Backend::Threads)
+    };
     Known {
         estimates,
         believed: question.counted || remembered.learnt.is_believed(),

@@ -104,6 +104,68 @@ fn a_spike_moves_nothing_and_a_change_is_followed_at_the_second_sample() {
     assert!(corrected(&learnt, &load, GPU, &work) < 2.0);
 }
 
+/// A call on one thread that took so long, as the planner teaches it; whether it taught.
+fn short_call(learnt: &mut Learnt, load: &mut Load, terms: &Terms, took: f64) -> bool {
+    let (now, spent) = (learnt.spent, learnt.spent);
+    let predicted = learnt.estimate(SIMD, terms, load, now).ns;
+    let teaches = !learnt.knows(SIMD, predicted, took);
+    if teaches {
+        learnt.observe(SIMD, terms, load, now, took);
+    }
+    assert_eq!(learnt.spent, spent + took, "every call is counted");
+    teaches
+}
+
+#[test]
+fn lessons_take_a_small_part_of_short_calls_and_long_ones_all_teach() {
+    for (ns, most) in [(100.0, 0.011), (1_000.0, 0.11), (LESSON_NS, 1.0), (1e6, 1.0)] {
+        let (mut learnt, mut load, short) = (Learnt::new(true), Load::NEW, terms(ns, 0.0, 0.0));
+        let taught = |learnt: &mut Learnt, load: &mut Load, n: usize| {
+            (0..n).filter(|_| short_call(learnt, load, &short, ns)).count() as f64
+        };
+        assert_eq!(taught(&mut learnt, &mut load, CALM as usize), f64::from(CALM));
+        let share = taught(&mut learnt, &mut load, 10_000) / 10_000.0;
+        assert!(share <= most && share > 0.9 * most, "{ns} ns: {share}");
+    }
+}
+
+#[test]
+fn a_short_call_that_surprises_teaches_at_once_and_so_do_the_next_ones() {
+    let (mut learnt, mut load, short) = (Learnt::new(true), Load::NEW, terms(1_000.0, 0.0, 0.0));
+    for slow in [1.5, 3.0, 0.5] {
+        for _ in 0..1_000 {
+            short_call(&mut learnt, &mut load, &short, 1_000.0);
+        }
+        assert!(near(corrected(&learnt, &load, SIMD, &short), 1.0, 0.05));
+        for call in 0..CALM {
+            assert!(short_call(&mut learnt, &mut load, &short, 1_000.0 * slow), "{slow}: {call}");
+        }
+        assert!(near(corrected(&learnt, &load, SIMD, &short), slow, 0.25), "{slow}");
+    }
+    // Who looks at what is odd alone takes it for usual.
+    for call in 0..10_000 {
+        short_call(&mut learnt, &mut load, &short, if call % 20 == 0 { 1_600.0 } else { 1_000.0 });
+    }
+    assert!(near(corrected(&learnt, &load, SIMD, &short), 1.0, 0.1));
+}
+
+#[test]
+fn calls_that_do_not_teach_count_as_tries_here_and_as_none_elsewhere() {
+    let (mut learnt, mut load, mut gpu) = (Learnt::new(true), Load::NEW, Load::NEW);
+    let (short, work) = (terms(100.0, 0.0, 0.0), terms(100.0, 1e5, 0.0));
+    calls(&mut learnt, &mut gpu, GPU, &work, 8.0, 10);
+    // Another kernel says what the load is.
+    let mut other = Learnt::new(true);
+    for call in 0..200_100 {
+        if call >= 200_000 {
+            assert!(near(corrected(&learnt, &load, SIMD, &short), 4.0, 0.1), "nothing fades between lessons");
+        }
+        short_call(&mut learnt, &mut load, &short, 400.0);
+        short_call(&mut other, &mut load, &short, 100.0);
+    }
+    assert!(corrected(&learnt, &Load::NEW, GPU, &work) < 3.0);
+}
+
 #[test]
 fn what_is_not_tried_is_forgotten() {
     let (mut learnt, mut load) = (Learnt::new(true), Load::NEW);
@@ -119,6 +181,41 @@ fn what_is_not_tried_is_forgotten() {
     assert!(after.ns / work.total() < 2.0 && after.variance > 2.0 * sure, "{after:?}");
     // Another kernel's calls elsewhere do not count: their load is forgotten by the clock.
     assert!(corrected(&learnt, &load, SIMD, &work) < 1.1);
+}
+
+#[test]
+fn what_was_forgotten_does_not_come_back_with_the_next_try() {
+    let (mut learnt, mut load) = (Learnt::new(true), Load::NEW);
+    let work = terms(100.0, 1e7, 0.0);
+    calls(&mut learnt, &mut load, GPU, &work, 8.0, 10);
+    let mut simd = Load::NEW;
+    calls(&mut learnt, &mut simd, SIMD, &work, 1.0, 10_000);
+    calls(&mut learnt, &mut load, GPU, &work, 1.0, 1);
+    let after = corrected(&learnt, &load, GPU, &work);
+    assert!(after < 1.5, "{after}");
+}
+
+#[test]
+fn after_ten_thousand_calls_a_body_that_changes_is_still_followed() {
+    let (mut load, work) = (Load::NEW, terms(100.0, 1e7, 0.0));
+    let (mut one, mut other) = (Learnt::new(true), Learnt::new(true));
+    for (factor, n) in [(1.0, 10_000), (1.6, 300)] {
+        for _ in 0..n {
+            calls(&mut one, &mut load, GPU, &work, factor, 1);
+            calls(&mut other, &mut load, GPU, &work, 1.0, 1);
+        }
+        let [one, other] = [&one, &other].map(|learnt| corrected(learnt, &load, GPU, &work));
+        assert!((one / other / factor).ln().abs() < 0.05, "{one} {other}");
+    }
+}
+
+#[test]
+fn a_broken_clock_has_its_limit() {
+    let (mut learnt, mut load) = (Learnt::new(true), Load::NEW);
+    let work = terms(100.0, 1e7, 0.0);
+    calls(&mut learnt, &mut load, SIMD, &work, 1e290, 300);
+    // The body's, the kernel's here and the load's.
+    assert!(corrected(&learnt, &load, SIMD, &work) <= (3.0 * LIMIT).exp());
 }
 
 #[test]

@@ -5,46 +5,50 @@ use super::*;
 /// Worlds of each machine. The filter was tuned on other seeds, from 5000 on.
 const SEEDS: u64 = 40;
 
-/// Regrets in percent: over time, sorted, and per call, averaged.
-fn regrets(machine: &Machine, span: (usize, usize), learning: bool) -> (Vec<f64>, f64) {
-    let runs: Vec<Regret> = (0..SEEDS).map(|seed| regret(machine, seed, span, learning, false)).collect();
+/// Regrets in percent: over time, sorted, and per call, averaged. `policy` makes somebody who has seen nothing yet.
+fn regrets<C: FnMut(&mut World, usize, usize) -> Cost>(
+    what: &str,
+    machine: &Machine,
+    span: (usize, usize),
+    policy: impl Fn() -> C,
+) -> Vec<f64> {
+    let runs: Vec<Regret> = (0..SEEDS).map(|seed| regret(machine, seed, span, policy())).collect();
     let mut weighted: Vec<f64> = runs.iter().map(|regret| 100.0 * regret.weighted).collect();
     weighted.sort_by(f64::total_cmp);
-    (weighted, runs.iter().map(|regret| 100.0 * regret.per_call).sum::<f64>() / runs.len() as f64)
+    println!(
+        "simulated {:14} calls {:2} to {:3} {what:17}: median {:4.1} %, p90 {:4.1} %, worst {:4.1} %, per call {:4.1} %",
+        machine.name,
+        span.0,
+        span.0 + span.1,
+        at(&weighted, 0.5),
+        at(&weighted, 0.9),
+        at(&weighted, 1.0),
+        runs.iter().map(|regret| 100.0 * regret.per_call).sum::<f64>() / runs.len() as f64
+    );
+    weighted
 }
 
 fn at(sorted: &[f64], share: f64) -> f64 {
     sorted[(share * (sorted.len() - 1) as f64) as usize]
 }
 
+/// A policy's calls: the planner's.
+fn planned(learning: bool) -> impl FnMut(&mut World, usize, usize) -> Cost {
+    move |world, which, n| world.call(which, n, learning, false)
+}
+
 #[test]
 fn regret_is_small_on_every_machine() {
     for machine in &MACHINES {
-        for span in [(0, 30), (30, 300)] {
-            let (learnt, per_call) = regrets(machine, span, true);
-            println!(
-                "simulated {:14} calls {:2} to {:3}: median {:4.1} %, p90 {:4.1} %, worst {:4.1} %, per call {per_call:4.1} %",
-                machine.name,
-                span.0,
-                span.0 + span.1,
-                at(&learnt, 0.5),
-                at(&learnt, 0.9),
-                at(&learnt, 1.0),
-            );
-            // A run of 30 has its pool changed three times: on the box without a GPU that is what it loses.
-            let bound = if machine.has_gpu || span.0 > 0 { 2.0 } else { 5.0 };
-            let most = if span.0 > 0 { 15.0 } else { 50.0 };
-            assert!(at(&learnt, 0.5) <= bound && at(&learnt, 1.0) <= most, "{}: {learnt:?}", machine.name);
-        }
-        let (model, per_call) = regrets(machine, (0, 30), false);
-        println!(
-            "  without learning: median {:4.1} %, p90 {:4.1} %, worst {:4.1} %, per call {per_call:4.1} %",
-            at(&model, 0.5),
-            at(&model, 0.9),
-            at(&model, 1.0)
-        );
-        let (learnt, _) = regrets(machine, (0, 30), true);
-        assert!(at(&learnt, 0.9) < at(&model, 0.9), "{}: learning is of no use", machine.name);
+        let early = regrets("learning", machine, (0, 30), || planned(true));
+        let late = regrets("learning", machine, (30, 300), || planned(true));
+        let model = regrets("without learning", machine, (0, 30), || planned(false));
+        let knowing = regrets("knowing all", machine, (0, 30), knowing);
+        // A run of 30 has its pool changed three times. On the box without a GPU, that alone costs who knows all the rest more than 2 %.
+        let bound = (1.25 * at(&knowing, 0.5)).max(2.0);
+        assert!(at(&early, 0.5) <= bound && at(&early, 1.0) <= 15.0, "{}: {early:?}", machine.name);
+        assert!(at(&late, 0.5) <= 2.0 && at(&late, 1.0) <= 10.0, "{}: {late:?}", machine.name);
+        assert!(at(&early, 0.9) < at(&model, 0.9), "{}: learning is of no use", machine.name);
     }
 }
 
