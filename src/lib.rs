@@ -7,6 +7,9 @@
 //! * [`Dispatcher::run`] joins it with data and runs it on the [`Backend`] with the smallest predicted time, or on the one that
 //!   [`Policy::Only`] names.
 //! * A [`Report`] says what ran, how long each step took, and why.
+//! * An [`Array`] stays where the launches of a [`Sequence`] run. [`Dispatcher::verify`] compares all backends with a reference
+//!   interpreter, and [`mod@bench`] measures where each of them wins.
+//! * [`tasks`] runs loops that are no kernels, over any closure, on the same threads.
 //!
 //! ```
 //! use forall::{Dispatcher, Index, Kernel};

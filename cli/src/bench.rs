@@ -16,6 +16,7 @@ use forall::Backend;
 use forall::bench::{Change, Results, Sweep, page};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::body::Body;
 use crate::npy::Target;
 use crate::{Failure, interrupt, value};
 
@@ -23,11 +24,11 @@ use crate::{Failure, interrupt, value};
 #[derive(Debug, ClapArgs)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Options {
-    /// Shipped loops by name, `all`, or .wgsl files; without any, a few that show the machine
-    #[arg(value_name = "LOOP|FILE.wgsl")]
+    /// Shipped loops by name, `all`, .wgsl files, or expressions such as 'a*x + y'; without any, a few that show the machine
+    #[arg(value_name = "LOOP|BODY")]
     loops: Vec<OsString>,
 
-    /// The smallest and the largest size, in elements; four sizes for each power of ten
+    /// The smallest and the largest size, in elements, and four sizes for each power of ten between; or one size
     #[arg(long, value_name = "LO..HI", value_parser = sizes, default_value = "10..1e7")]
     sizes: Sizes,
 
@@ -36,7 +37,7 @@ pub(crate) struct Options {
     backends: Vec<Contender>,
 
     /// How many threads the pool has. Of several numbers, each is measured by itself, by a process of its own
-    #[arg(long, value_name = "N[,N…]", value_delimiter = ',', value_parser = value::count)]
+    #[arg(long, value_name = "N[,N…]", value_delimiter = ',', value_parser = threads)]
     threads: Vec<usize>,
 
     /// Leave data where it was last used: transfers to a GPU are not in the times. For shaders, not for functions
@@ -94,19 +95,20 @@ WHAT IS SHOWN
   * ≈ →               the fastest; as fast, as far as is known; the dispatcher's choice
   n× gpu              with --cold, how many times faster the best CPU backend is than the GPU
   regret              by how much the dispatcher is slower than an oracle that knows the fastest backend at each size; noise is the
-                      regret that a perfect dispatcher would be seen to have
+                      regret that a perfect dispatcher would be seen to have, and so is what is below zero
 
 EXAMPLES
   forall bench
   forall bench saxpy black_scholes --sizes 1e3..1e6 --html report.html
   forall bench mine.wgsl --in a=2.5 --backends simd,threads
+  forall bench 'sqrt(x*x + y*y)'
   forall bench shaders/reduce_tree.wgsl --bind input=uniform:N --bind sums=zeros:N/4096 --grid N/4096
   forall bench saxpy reduce_tree --cold
   forall bench all --json now.json --baseline before.json
 
 EXIT CODES
   0    done
-  1    slower than the baseline; a file; a loop that cannot run
+  1    slower than the baseline, or nothing in common with it; a file; a loop that cannot run
   2    bad usage
   130  Ctrl-C: tables and files hold what was measured by then";
 
@@ -117,14 +119,20 @@ struct Sizes([usize; 2]);
 fn sizes(text: &str) -> Result<Sizes, String> {
     /// Arrays of more do not fit the memory of most machines, several times over.
     const MOST: usize = 1 << 30;
-    const EXPECTED: &str = "expected LO..HI, such as 10..1e7";
-    let (low, high) = text.split_once("..").ok_or(EXPECTED)?;
+    const EXPECTED: &str = "expected LO..HI, such as 10..1e7, or one size";
+    let (low, high) = text.split_once("..").unwrap_or((text, text));
     let [low, high] = [low, high].map(|end| value::count(end.trim_start_matches('=')));
-    let (low, high) = (low?, high?);
+    let (Ok(low), Ok(high)) = (low, high) else { return Err(EXPECTED.into()) };
     if low == 0 || low > high || high > MOST {
         return Err(format!("{EXPECTED}, with LO from 1 and HI from LO to 2^30"));
     }
     Ok(Sizes([low, high]))
+}
+
+/// What `FORALL_THREADS` may be, by another name.
+fn threads(text: &str) -> Result<usize, String> {
+    let threads = value::count(text).ok().filter(|threads| (1..=1024).contains(threads));
+    threads.ok_or_else(|| "expected a number of threads, 1 to 1024".into())
 }
 
 /// What `--backends` names.
@@ -155,8 +163,20 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
     let before = options.baseline.as_deref().map(|path| read(path, options.cold)).transpose()?;
     let json = options.json.as_deref().map(|path| Target::new("--json", path)).transpose()?;
     let html = options.html.as_deref().map(|path| Target::new("--html", path)).transpose()?;
-    if options.json.is_some() && options.json == options.html {
+    if let (Some(json), Some(html)) = (&json, &html)
+        && json.leads_to(&html.shown)
+    {
         return Err(Failure::Usage("--json and --html name the same file".into()));
+    }
+    // A baseline may be replaced by what was compared with it; by a page it would be lost, as a text is by either.
+    let texts = || options.loops.iter().map(Path::new).filter(|path| Body::is_file(path));
+    let page_only = options.baseline.as_deref().filter(|path| html.iter().any(|html| html.leads_to(path)));
+    let text = texts().find(|path| [&json, &html].into_iter().flatten().any(|target| target.leads_to(path)));
+    if let Some(path) = text.or(page_only) {
+        return Err(Failure::Usage(format!(
+            "{}: is read and would be lost; write to another file",
+            path.display()
+        )));
     }
     let loops = loops::open(&options.loops, &options.own, options.resident)?;
     let cancel = interrupt::cancel()?;
@@ -184,6 +204,10 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
         sweep = sweep.with_contenders(&backends, options.backends.contains(&Contender::Dispatcher));
     }
     let results = measure(sweep)?;
+    if !results.interrupted && results.loops.iter().all(|one| one.sizes.is_empty()) {
+        let reasons = results.absent.iter().map(|absent| format!("; {}: {}", absent.backend, absent.reason));
+        return Err(Failure::Run(format!("nothing was measured{}", reasons.collect::<String>())));
+    }
 
     if let Some(json) = &json {
         json.write_text(&results.to_json())?;
@@ -203,7 +227,8 @@ pub(crate) fn run(options: &Options) -> Result<String, Failure> {
         return Err(Failure::Partial(text));
     }
     match change {
-        Some(change) if !change.slower.is_empty() => Err(Failure::Differs(text)),
+        // A comparison of nothing must not look like one that went well.
+        Some(change) if !change.slower.is_empty() || change.compared == 0 => Err(Failure::Differs(text)),
         _ => Ok(text),
     }
 }
@@ -285,11 +310,13 @@ fn compared(change: &Change) -> String {
     );
     if change.compared == 0 {
         text.push_str("  the two have no point in common: measure the same loops and sizes\n");
-    } else if change.missing > 0 {
+        return text;
+    }
+    if change.missing > 0 {
         let _ = writeln!(text, "  {} points of the baseline were not measured now", change.missing);
     }
     for other in &change.elsewhere {
-        let _ = writeln!(text, "  another machine or build: {other}");
+        let _ = writeln!(text, "  measured otherwise: {other}");
     }
     for (what, points) in [("slower", &change.slower), ("faster", &change.faster)] {
         if points.is_empty() {
@@ -310,7 +337,8 @@ mod tests {
     fn sizes_are_two_counts() {
         assert_eq!(sizes("10..1e7").map(|sizes| sizes.0), Ok([10, 10_000_000]));
         assert_eq!(sizes("5..=5").map(|sizes| sizes.0), Ok([5, 5]));
-        for bad in ["", "10", "..", "10..", "0..5", "9..5", "1..2e9", "a..b"] {
+        assert_eq!(sizes("1e3").map(|sizes| sizes.0), Ok([1000, 1000]));
+        for bad in ["", "0", "-5", "1e30", "1,2", "..", "10..", "0..5", "9..5", "1..2e9", "a..b"] {
             assert!(sizes(bad).is_err(), "{bad}");
         }
     }

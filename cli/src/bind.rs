@@ -393,16 +393,15 @@ impl Given {
             return if numbers == fixed {
                 Ok(0)
             } else {
-                Err(self.usage(&format!("{numbers} numbers, expected {fixed} for {}", layout.ty)))
+                Err(self.usage(&format!("{}, expected {fixed} for {}", value::numbers(numbers), layout.ty)))
             };
         }
         let each = in_all(1) - fixed;
         if numbers < fixed + each || !(numbers - fixed).is_multiple_of(each) {
             let before = if fixed > 0 { format!("{fixed} and then ") } else { String::new() };
             let expected = if each == 1 { "one or more".to_owned() } else { format!("a multiple of {each}") };
-            return Err(
-                self.usage(&format!("{numbers} numbers, expected {before}{expected} for {}", layout.ty))
-            );
+            let numbers = value::numbers(numbers);
+            return Err(self.usage(&format!("{numbers}, expected {before}{expected} for {}", layout.ty)));
         }
         Ok((numbers - fixed) / each)
     }

@@ -2,10 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use forall::{Kernel, ShaderOptions};
+use forall::{Element, Kernel, ShaderOptions};
 
 use crate::Failure;
 use crate::run::Launch;
@@ -25,18 +25,26 @@ impl Body {
         const MOST: u64 = 16 << 20;
 
         let path = Path::new(body);
-        if path.extension().is_none_or(|extension| extension != "wgsl") {
+        if !Self::is_file(path) {
             let text = body.to_str().ok_or_else(|| Failure::Usage("BODY is not UTF-8".into()))?;
             return Ok(Self { text: text.to_owned(), path: None });
         }
         let fail = |what: &dyn std::fmt::Display| Failure::Run(format!("{}: {what}", path.display()));
         let mut text = String::new();
         let file = File::open(path).map_err(|e| fail(&e))?;
-        file.take(MOST + 1).read_to_string(&mut text).map_err(|e| fail(&e))?;
+        file.take(MOST + 1).read_to_string(&mut text).map_err(|e| match e.kind() {
+            io::ErrorKind::InvalidData => fail(&"not UTF-8, expected a WGSL text"),
+            _ => fail(&e),
+        })?;
         if text.len() as u64 > MOST {
             return Err(fail(&format!("more than {} MiB, expected a WGSL text", MOST >> 20)));
         }
         Ok(Self { text, path: Some(path.to_owned()) })
+    }
+
+    /// Whether BODY is the name of a file.
+    pub(crate) fn is_file(body: &Path) -> bool {
+        body.extension().is_some_and(|extension| extension == "wgsl")
     }
 
     /// Whether there is a `@compute` entry point in it.
@@ -48,10 +56,42 @@ impl Body {
         })
     }
 
-    /// The kernel of a function of one element.
+    /// Whether it is no function: `a*x + y`.
+    pub(crate) fn is_expression(&self) -> bool {
+        self.path.is_none() && self.words().all(|(_, word)| word != "fn")
+    }
+
+    /// The words of the text, and where they start.
+    fn words(&self) -> impl Iterator<Item = (usize, &str)> {
+        let words = self.text.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let start = |word: &str| word.as_ptr().addr() - self.text.as_ptr().addr();
+        words.filter(|word| !word.is_empty()).map(move |word| (start(word), word))
+    }
+
+    /// The words of an expression that are neither numbers nor functions, types or members: its inputs.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        const TYPES: [&str; 12] =
+            ["f32", "i32", "u32", "bool", "vec2", "vec3", "vec4", "array", "bitcast", "true", "false", "_"];
+        let mut names = Vec::new();
+        for (start, word) in self.words() {
+            let called = self.text[start + word.len()..].trim_start().starts_with('(');
+            let member = self.text[..start].trim_end().ends_with('.');
+            let number = word.starts_with(|c: char| c.is_ascii_digit());
+            if !called && !member && !number && !TYPES.contains(&word) && !names.contains(&word) {
+                names.push(word);
+            }
+        }
+        names
+    }
+
+    /// The kernel of a function of one element, or of an expression whose names are all f32.
     pub(crate) fn function(&self, name: Option<&str>) -> Result<Kernel, Failure> {
         let kernel = match name {
             Some(name) => Kernel::map_named(&self.text, name),
+            None if self.is_expression() => {
+                let inputs: Vec<_> = self.names().into_iter().map(|name| (name, f32::TYPE)).collect();
+                Kernel::expression(&self.text, &inputs)
+            }
             None => Kernel::map(&self.text),
         };
         kernel.map_err(|error| self.place(error))
@@ -149,6 +189,20 @@ mod tests {
         assert!(!is_shader("/* /* */ @compute */ fn f() -> f32 { return 1.0; }"));
         assert!(!is_shader("compute @computed"));
         assert!(!is_shader("/* @compute"));
+    }
+
+    #[test]
+    fn an_expression_has_names() {
+        let names = |text: &str| {
+            let body = Body { text: text.to_owned(), path: None };
+            assert!(body.is_expression(), "{text}");
+            body.names().into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(names("sqrt(x*x + y * y)"), ["x", "y"]);
+        assert_eq!(names("select(a, 1.5e3, b < 0x1f) + f32(2u) + vec2<f32>(a, c) . x - .5"), ["a", "b", "c"]);
+        assert_eq!(names("sin (x) * true"), ["x"]);
+        assert_eq!(names("1 + 2"), [] as [&str; 0]);
+        assert!(!Body { text: "fn f() -> f32 { return 1.0; }".into(), path: None }.is_expression());
     }
 
     #[test]

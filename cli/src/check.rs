@@ -22,7 +22,7 @@ use crate::{Failure, interrupt, layout, progress};
 #[derive(Debug, ClapArgs)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Options {
-    /// A .wgsl file or inline WGSL: a function of one element, or a compute shader
+    /// A .wgsl file or inline WGSL: a function of one element, or a compute shader; or an expression of f32, such as 'a*x + y'
     body: OsString,
 
     /// Elements of the arrays that no option gives [default: 4096, or as many as the grid has invocations]
@@ -73,7 +73,8 @@ MADE VALUES
   atomics                   0
   whole numbers of a uniform   the square root of --size: the width of a square image
   A function runs over 1, 17, 1023 and --size elements. A shader without --grid runs over a line or a square of --size invocations.
-  A shader that wants other data than this needs --bind; one whose result depends on the order of its invocations differs.
+  A shader that wants other data than this needs --bind; one whose result depends on the order of its invocations differs,
+  where --grid is large enough that several threads get to run it.
 
 EXAMPLES
   forall check 'fn cube(x: f32) -> f32 { return x*x*x; }'
@@ -302,7 +303,7 @@ fn shader(options: &Options, body: &Body, dispatcher: &Dispatcher) -> Result<Che
             }
         }
     }
-    Ok((verified, format!("{grid}, made arrays of {size}"), data))
+    Ok((verified, format!("{grid}; data made of {size} elements where none was given"), data))
 }
 
 /// The output and the number where the first backend that differs does so first.

@@ -111,7 +111,27 @@ impl From<forall::Error> for Failure {
     }
 }
 
+/// Says which variables are misspelt: a setting that nobody reads would be ignored in silence.
+fn warn_of_variables() {
+    const KNOWN: [&str; 7] = [
+        "FORALL_BACKEND",
+        "FORALL_THREADS",
+        "FORALL_PROFILE",
+        "FORALL_DETERMINISTIC",
+        "FORALL_EXPLAIN",
+        "FORALL_ALLOW_SOFTWARE_GPU",
+        "FORALL_REQUIRE_GPU",
+    ];
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"FORALL_") && !KNOWN.iter().any(|known| name == *known) {
+            let (name, known) = (name.display(), KNOWN.join(", "));
+            let _ = writeln!(io::stderr(), "warning: {name} is no variable of forall, which reads {known}");
+        }
+    }
+}
+
 fn main() -> ExitCode {
+    warn_of_variables();
     // Bad usage too is an object where JSON is asked for; what it is that was asked for, clap does not tell then.
     // (`forall bench --json` names a file for results.)
     let words = || std::env::args_os().skip(1).take_while(|arg| arg != "--");

@@ -447,11 +447,18 @@ impl Buffer {
         if len == 0 {
             return Ok(Self(None));
         }
-        let map =
+        /// A huge page.
+        const PIECE: usize = 2 << 20;
+        let mut map =
             MmapMut::map_anon(len).map_err(|e| Failure::Run(format!("cannot allocate {len} bytes: {e}")))?;
         // Only advice: where it is refused, small pages serve.
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage);
+        // A page comes when it is first written, which may take longer than the loop: now, or the loop's time would hold it.
+        if len >= PIECE {
+            let touch = |piece: &mut [u8]| piece.iter_mut().step_by(4096).for_each(|byte| *byte = 0);
+            forall::tasks::Pool::default().for_each(map.chunks_mut(PIECE), touch)?;
+        }
         Ok(Self(Some(map)))
     }
 
@@ -534,6 +541,11 @@ impl Target {
             drop(temporary);
         }
         Ok(target)
+    }
+
+    /// Whether writing replaces the file that stands there.
+    pub(crate) fn leads_to(&self, path: &Path) -> bool {
+        !self.special && self.path == resolved(path)
     }
 
     /// Writes the array under a temporary name and, once it is complete, renames it.

@@ -92,6 +92,11 @@ impl Value {
     }
 }
 
+/// So many numbers, in words.
+pub(crate) fn numbers(count: usize) -> String {
+    if count == 1 { "1 number".to_owned() } else { format!("{count} numbers") }
+}
+
 /// The number of elements: `1000`, `10_000_000`, `1e7`.
 pub(crate) fn count(text: &str) -> Result<usize, String> {
     let digits = text.replace('_', "");
@@ -242,8 +247,8 @@ impl Input {
             (Value::Number(literals), _) => {
                 if literals.len() != usize::from(ty.width) {
                     return Err(usage(format!(
-                        "{} numbers, expected {} for a {ty}",
-                        literals.len(),
+                        "{}, expected {} for a {ty}",
+                        numbers(literals.len()),
                         ty.width
                     )));
                 }

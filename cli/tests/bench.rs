@@ -49,7 +49,17 @@ fn json_is_a_baseline() {
     success(&dir, quick(&["saxpy", "--json", "now.json", "--html", "now.html"]));
     let page = fs::read_to_string(dir.join("now.html")).unwrap();
     assert!(page.starts_with("<!doctype html>") && page.contains("saxpy"));
-    failure(&dir, 2, ["bench", "saxpy", "--json", "same", "--html", "same"]);
+    failure(&dir, 2, ["bench", "saxpy", "--json", "same", "--html", "./same"]);
+    // What is read is not written over, and a comparison of nothing is no success.
+    let body = "fn f(x: f32) -> f32 { return x; }";
+    fs::write(dir.join("own.wgsl"), body).unwrap();
+    failure(&dir, 2, quick(&["own.wgsl", "--json", "./own.wgsl"]));
+    failure(&dir, 2, quick(&["own.wgsl", "--html", "own.wgsl"]));
+    failure(&dir, 2, quick(&["saxpy", "--html", "now.json", "--baseline", "now.json"]));
+    assert_eq!(fs::read_to_string(dir.join("own.wgsl")).unwrap(), body);
+    let none = forall(&dir, quick(&["own.wgsl", "--baseline", "now.json"]));
+    assert_eq!(none.status.code(), Some(1), "{none:?}");
+    assert!(String::from_utf8(none.stdout).unwrap().contains("no point in common"));
     let text = fs::read_to_string(dir.join("now.json")).unwrap();
     let mut json: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(json["schema"], 1);
@@ -62,7 +72,7 @@ fn json_is_a_baseline() {
     );
     assert!(sizes.iter().all(|size| size["points"].as_array().unwrap().len() == 2), "{text}");
 
-    // A thousand times as fast before: everything is slower now. A thousand times as slow: nothing is.
+    // A million times as fast before: everything is slower now, and a call that was disturbed too. A million times as slow: nothing is.
     let mut scaled = |by: f64| {
         for size in json["loops"][0]["sizes"].as_array_mut().unwrap() {
             let points = size["points"].as_array_mut().unwrap().iter_mut().map(|point| &mut point["time"]);
@@ -76,7 +86,7 @@ fn json_is_a_baseline() {
         fs::write(dir.join("then.json"), json.to_string()).unwrap();
     };
     let against = quick(&["saxpy", "--baseline", "then.json"]);
-    scaled(1e-3);
+    scaled(1e-6);
     let output = forall(&dir, &against);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
@@ -85,7 +95,7 @@ fn json_is_a_baseline() {
         "{text}"
     );
     assert!(text.contains("nothing is faster"), "{text}");
-    scaled(1e6);
+    scaled(1e12);
     let text = success(&dir, &against);
     assert!(text.contains("nothing is slower") && text.contains("faster: saxpy of 100 on "), "{text}");
 }
@@ -192,6 +202,8 @@ fn functions_of_ones_own() {
         assert!(error.contains(says), "{error}");
     }
     assert!(failure(&dir, 2, quick(&["mine.wgsl", "--grid", "N"])).contains("--grid is for compute shaders"));
+    let text = success(&dir, quick(&["sqrt(a*x + 1.5)", "--in", "a=2.5"]));
+    assert!(text.contains("sqrt(a*x + 1.5): of f32: a, x"), "{text}");
     fs::write(dir.join("broken.wgsl"), "fn f( -> f32 {}").unwrap();
     failure(&dir, 2, ["bench", "broken.wgsl"]);
 }
@@ -229,7 +241,10 @@ fn shaders_of_ones_own() {
 fn what_makes_no_sense_is_bad_usage() {
     let dir = folder("bench_usage");
     let error = failure(&dir, 2, ["bench", "saxpi"]);
-    assert!(error.contains("neither a shipped loop nor a .wgsl file; the loops are saxpy "), "{error}");
+    assert!(
+        error.contains("neither a shipped loop nor a .wgsl file; did you mean saxpy? The loops are saxpy "),
+        "{error}"
+    );
     for args in [
         &["saxpy", "saxpy"][..],
         &["saxpy", "all"],
@@ -241,6 +256,12 @@ fn what_makes_no_sense_is_bad_usage() {
     ] {
         failure(&dir, 2, [&["bench"], args].concat());
     }
+    let only = forall(&dir, ["bench", "saxpy", "--sizes", "10", "--time", "0.1", "--backends", "gpu"]);
+    let error = String::from_utf8(only.stderr).unwrap();
+    // Where there is a GPU it is measured.
+    assert!(only.status.success() || error.contains("nothing was measured; gpu: "), "{error}");
+    let error = failure(&dir, 2, ["bench", "saxpy", "--threads", "9999"]);
+    assert!(error.contains("--threads") && error.contains("1 to 1024"), "{error}");
     let error = failure(&dir, 2, ["bench", "saxpy", "--threads", "1,2", "--json", "x.json"]);
     assert!(error.contains("one number of --threads"), "{error}");
     failure(&dir, 2, ["bench", "saxpy", "--threads", "0"]);

@@ -213,6 +213,7 @@ fn bad_usage() {
         (&["run", "x", "--in", "x=1.0", "--out", "."], "directory"),
         (&["run", "x", "--in", "x=1.0", "--out", "foo=o.npy"], "no output `foo`; it has out"),
         (&["run", "x ** 2", "--in", "x=1.0", "--in", "unused=1"], "WGSL has no `**`"),
+        (&["run", "x ^ 2", "--in", "x=1.0"], "write pow(x, y)"),
         (&["walk"], "walk"),
     ] {
         let error = failure(&dir, 2, args);

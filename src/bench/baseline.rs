@@ -8,7 +8,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::results::{Machine, Point, Results, Timing};
+use super::results::{Point, Results, Timing};
 use crate::backend::Backend;
 use crate::dispatch::Span;
 use crate::error::{Error, Result};
@@ -31,7 +31,7 @@ pub struct Change {
     pub missing: usize,
     /// What a ratio must differ from 1 by to be significant, as a fraction.
     pub margin: f64,
-    /// What differs between the machines, in words: then a change says little about the code.
+    /// What differs between the machines, or in how they measured, in words: then a change says little about the code.
     pub elsewhere: Vec<String>,
 }
 
@@ -95,7 +95,7 @@ impl Results {
         }
         slower.sort_by(|a, b| b.ratio().total_cmp(&a.ratio()));
         faster.sort_by(|a, b| a.ratio().total_cmp(&b.ratio()));
-        let elsewhere = elsewhere(&before.machine, &self.machine);
+        let elsewhere = elsewhere(before, self);
         Ok(Change { slower, faster, compared, missing, margin, elsewhere })
     }
 }
@@ -118,8 +118,12 @@ fn drift(results: &Results) -> f64 {
     super::statistics::median(&drifts).unwrap_or(0.0)
 }
 
-fn elsewhere(before: &Machine, now: &Machine) -> Vec<String> {
+fn elsewhere(before: &Results, now: &Results) -> Vec<String> {
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".into());
+    let data =
+        |results: &Results| if results.settings.resident { "resident" } else { "moved at each call" }.into();
+    let data = ("data", data(before), data(now));
+    let (before, now) = (&before.machine, &now.machine);
     [
         ("CPU", before.cpu.clone(), now.cpu.clone()),
         ("instructions", before.level.clone(), now.level.clone()),
@@ -127,6 +131,7 @@ fn elsewhere(before: &Machine, now: &Machine) -> Vec<String> {
         ("GPU", text(&before.adapter), text(&now.adapter)),
         ("driver", text(&before.driver), text(&now.driver)),
         ("build", before.build.clone(), now.build.clone()),
+        data,
     ]
     .into_iter()
     .filter(|(_, before, now)| before != now)
@@ -140,7 +145,7 @@ impl fmt::Display for Changed {
         let span = |ns: f64| Span(Duration::from_nanos(ns as u64));
         write!(
             f,
-            "{} of {} on {who}: {:.2}× ({} → {})",
+            "{} of {} on {who}: {:.2}× the time ({} → {})",
             self.name,
             self.n,
             self.ratio(),
@@ -191,7 +196,7 @@ mod tests {
         );
         assert_eq!(change.slower[1].n, before.loops[0].sizes[3].n);
         assert_eq!((change.faster.len(), change.missing), (1, 0));
-        assert!(change.slower[0].to_string().starts_with("black_scholes of 100 on gpu: 2.00× ("));
+        assert!(change.slower[0].to_string().starts_with("black_scholes of 100 on gpu: 2.00× the time ("));
     }
 
     #[test]
@@ -237,7 +242,9 @@ mod tests {
         now.machine.threads = 2;
         now.loops.truncate(1);
         let change = now.since(&before).unwrap();
+        now.settings.resident = true;
         assert_eq!(change.elsewhere, ["threads: 8, now 2"]);
+        assert_eq!(now.since(&before).unwrap().elsewhere[1], "data: moved at each call, now resident");
         assert!(change.missing > 0 && change.compared > 0);
     }
 }

@@ -205,6 +205,13 @@ fn numbers<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<[f64; 11],
 }
 
 impl Timing {
+    /// Whether it may have been measured: a file may have been edited.
+    fn is_sane(&self) -> bool {
+        let Self { low, median, high, .. } = *self;
+        // A number that is none stands for itself.
+        !(low <= 0.0 || low > median || median > high || high.is_infinite())
+    }
+
     /// Half the confidence interval's width, as a fraction of the median: the ± of the median.
     pub fn precision(&self) -> f64 {
         (self.high - self.low) / 2.0 / self.median
@@ -317,7 +324,19 @@ impl Results {
                 header.schema
             )));
         }
-        serde_json::from_str(text).map_err(no_results)
+        let results: Self = serde_json::from_str(text).map_err(no_results)?;
+        for (one, size) in results.loops.iter().flat_map(|one| one.sizes.iter().map(move |size| (one, size)))
+        {
+            let dispatcher = size.dispatcher.iter().map(|dispatched| &dispatched.time);
+            let mut times = size.points.iter().map(|point| &point.time).chain(dispatcher);
+            if let Some(Timing { low, median, high, .. }) = times.find(|time| !time.is_sane()) {
+                return Err(fail(format!(
+                    "got a time of {} of {} that nobody measured ({low} to {high} ns, median {median}); write it again",
+                    one.name, size.n
+                )));
+            }
+        }
+        Ok(results)
     }
 }
 
@@ -392,6 +411,13 @@ mod tests {
         {
             let text = message(text);
             assert!(text.contains("expected what `forall bench --json` writes"), "{text}");
+        }
+        let measured = Results::from_json("fixture.json", FIXTURE).expect("the fixture has the schema");
+        for (low, median) in [(-1.0, 2.0), (0.0, 2.0), (3.0, 2.0), (1.0, 1e300)] {
+            let mut edited = measured.clone();
+            let time = &mut edited.loops[0].sizes[0].points[0].time;
+            (time.low, time.median) = (low, median);
+            assert!(message(&edited.to_json()).contains("that nobody measured"), "{low} {median}");
         }
     }
 }

@@ -149,7 +149,7 @@ impl fmt::Display for Report {
         }
         write!(f, " on {}", self.backend())?;
         if self.backend() == Backend::Threads && !self.shared {
-            f.write_str(" (too short to leave this one)")?;
+            f.write_str(" (one thread: too short for more)")?;
         }
         write!(f, " in {}", Span(self.times.total().saturating_sub(compile)))?;
         if !compile.is_zero() {

@@ -87,6 +87,11 @@ impl Expression<'_> {
                 "write pow(x, y), or x*x for a square".to_owned(),
             );
         }
+        let before = self.word(i.checked_sub(1));
+        if word == "^" && self.inputs.iter().any(|(name, ty)| *name == before && ty.scalar == Scalar::F32) {
+            let help = "write pow(x, y), or x*x for a square".to_owned();
+            return self.found(i..i + 1, "`^` is the exclusive or of whole numbers", help);
+        }
         if word == "?" {
             return self.found(i..i + 1, "WGSL has no `? :`", SELECT.to_owned());
         }

@@ -36,6 +36,12 @@ pub(crate) fn explain(module: &Module, error: &WithSpan<ValidationError>) -> Exp
         message if message.starts_with("Abstract types may only appear") => {
             ("this number does not become what it is combined with".to_owned(), Some(CONVERT.to_owned()))
         }
+        // naga names a flag of its own, which nobody who writes WGSL can set.
+        message if message.contains("64") && message.contains("Capabilities::") => {
+            let what = message.split_once(" requires").map_or(&*message, |(what, _)| what);
+            let help = "WGSL computes in f32, i32, u32 and bool; a closure kernel may use f64, i64 and u64";
+            (format!("{what}: not supported"), Some(help.to_owned()))
+        }
         message => (message, None),
     };
     Explanation {

@@ -214,7 +214,7 @@ fn missing(kernel: &str, binding: &Binding) -> Error {
 }
 
 /// The name that `given` was most likely meant to be: at most a third of its letters are others.
-fn closest<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = given.to_lowercase();
     let distance = |name: &str| {
         let (a, b): (Vec<char>, Vec<char>) = (lower.chars().collect(), name.to_lowercase().chars().collect());

@@ -205,14 +205,20 @@ fn shader(body: &Body, what: String, own: &Own, trust: Trust) -> Result<Workload
 /// A file of a user's own.
 fn file(name: &OsStr, own: &Own, trust: Trust) -> Result<Workload, Failure> {
     let body = Body::open(name)?;
-    if body.path.is_none() && !body.text.contains("fn ") {
+    if body.is_expression() && !body.text.contains(['(', '*', '+', ' ']) {
+        let meant = Workload::closest(&body.text).map(|name| format!("; did you mean {name}?"));
         return Err(Failure::Usage(format!(
-            "`{}` is neither a shipped loop nor a .wgsl file; the loops are {}",
+            "`{}` is neither a shipped loop nor a .wgsl file{} The loops are {}",
             body.text,
+            meant.as_deref().unwrap_or("."),
             Workload::shipped().map(|(name, _)| name).collect::<Vec<_>>().join(" ")
         )));
     }
-    let what = body.path.as_ref().map_or_else(String::new, |path| path.display().to_string());
+    let what = match &body.path {
+        Some(path) => path.display().to_string(),
+        None if body.is_expression() => format!("of f32: {}", body.names().join(", ")),
+        None => "of the command line".to_owned(),
+    };
     if body.is_shader() {
         if !own.inputs.is_empty() {
             return Err(Failure::Usage("--in is for functions; a compute shader takes --bind".into()));
@@ -262,7 +268,7 @@ pub(super) fn others(results: &Results) -> String {
     let measured = |name: &str| results.loops.iter().any(|one| one.name == name);
     let others: Vec<&str> =
         Workload::shipped().map(|(name, _)| name).filter(|name| !measured(name)).collect();
-    format!("other loops: {}; or `all`, or a FILE.wgsl of your own", others.join(" "))
+    format!("other loops: {}; or `all`, a FILE.wgsl of your own, or an expression", others.join(" "))
 }
 
 #[cfg(test)]

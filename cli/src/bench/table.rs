@@ -25,6 +25,16 @@ pub(super) fn all(results: &Results) -> String {
         "* fastest   ≈ as fast, as far as is known   → the dispatcher's choice   ~ known to worse than ±{:.0} %",
         100.0 * results.settings.precision
     );
+    let sizes = || results.loops.iter().flat_map(|one| &one.sizes);
+    let times = || sizes().flat_map(|size| size.points.iter().map(|point| &point.time));
+    let unsure = times().filter(|time| vague(results, time) != ' ').count();
+    if 4 * unsure > times().count() {
+        let _ = writeln!(
+            text,
+            "{unsure} of {} times are marked ~: the machine has other work, or --time is short",
+            times().count()
+        );
+    }
     if results.interrupted {
         text.push_str("interrupted: what is here was measured before that\n");
     }
@@ -142,7 +152,7 @@ fn table(results: &Results, one: &Loop) -> String {
     }
     if !one.skipped.is_empty() {
         let sizes: Vec<String> = one.skipped.iter().map(ToString::to_string).collect();
-        let _ = writeln!(text, "  no time was left for {}: --time", sizes.join(", "));
+        let _ = writeln!(text, "  no time was left for {}; --time gives more", sizes.join(", "));
     }
     // The same reason at many sizes is told once.
     let mut told_already = Vec::new();

@@ -119,7 +119,7 @@ fn open(inputs: &[OsString]) -> Result<Vec<Input>, Failure> {
 fn kernel(options: &Options, body: &Body, inputs: &[Input]) -> Result<Kernel, Failure> {
     let text = &*body.text;
     let words = || text.split(|c: char| !c.is_alphanumeric() && c != '_');
-    if body.path.is_some() || options.function.is_some() || words().any(|word| word == "fn") {
+    if !body.is_expression() || options.function.is_some() {
         return body.function(options.function.as_deref());
     }
     // Whole numbers without a type take the one that all typed inputs share.

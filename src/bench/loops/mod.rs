@@ -11,6 +11,7 @@ use crate::backend::Backend;
 use crate::dispatch::Dispatcher;
 use crate::error::Result;
 use crate::kernel::Kernel;
+use crate::launch::job;
 
 pub use function::Given;
 pub use shader::Launch;
@@ -188,6 +189,11 @@ impl Workload {
             return function::shipped(spec).map(Some);
         }
         shader::SPECS.iter().find(|spec| spec.name == name).map(shader::shipped).transpose()
+    }
+
+    /// The shipped loop that a misspelt name most likely means.
+    pub fn closest(name: &str) -> Option<&'static str> {
+        job::closest(name, Self::shipped().map(|(name, _)| name))
     }
 
     /// As `forall bench` takes it.

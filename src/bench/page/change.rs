@@ -42,7 +42,7 @@ pub(super) fn draw(out: &mut String, change: &Change) {
     }
     out.push_str("</p>");
     for other in &change.elsewhere {
-        let _ = write!(out, "<p class=warning>Another machine or build: {}</p>", Text(&short(other, 400)));
+        let _ = write!(out, "<p class=warning>Measured otherwise: {}</p>", Text(&short(other, 400)));
     }
     out.push_str("<div class=pair>");
     table(out, "Slower", &change.slower);

@@ -46,7 +46,7 @@ pub(super) fn draw(out: &mut String, results: &Results) {
     let _ = write!(
         out,
         "<p>So much longer the dispatcher took than an oracle that knows the fastest backend at each of {} sizes. The oracle chooses by \
-         one half of the samples and is timed by the other, so that luck is not taken for speed.</p>",
+         one half of the samples and is timed by the other, so that luck is not taken for speed; what is below zero is noise as well.</p>",
         regrets.len()
     );
     misses(out, results);

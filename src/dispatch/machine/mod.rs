@@ -166,7 +166,9 @@ pub enum Source {
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Assumed => f.write_str("assumed; `forall tune` measures"),
+            Self::Assumed => {
+                f.write_str("assumed: the loops so far were not worth reading or measuring them")
+            }
             Self::Measured => f.write_str("measured by this process"),
             Self::Profile { saved } => write!(f, "profile of {}", date::day(*saved)),
             Self::Reference => f.write_str("those of deterministic mode, no machine's"),
@@ -267,7 +269,11 @@ impl CpuFacts {
         if let Some((cpu, source)) = BEST.get() {
             return (cpu, *source);
         }
-        let assumed = ASSUMED.get_or_init(|| Self::assumed(pool.count()));
+        let assumed = ASSUMED.get_or_init(|| {
+            // More threads than cores wait for each other.
+            let cores = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
+            Self { threads: pool.count(), ..Self::assumed(pool.count().min(cores)) }
+        });
         if spent_ns < MEASURE_NS {
             return (assumed, Source::Assumed);
         }
