@@ -381,7 +381,9 @@ fn the_first_error_cancels_the_others() {
         })
         .collect();
     let begun = Instant::now();
+    let last = tasks[99].token();
     let error = first_error(tasks).unwrap_err();
+    assert!(last.is_cancelled());
     assert_eq!(error.to_string(), "task: three");
     assert!(begun.elapsed() < Duration::from_secs(20) && ran.load(Ordering::SeqCst) < 100);
 }
@@ -461,6 +463,19 @@ fn scopes_end_after_their_tasks_and_tell_their_errors() {
         spin(2000);
         assert_eq!(after.load(Ordering::SeqCst), ended, "a task ran after its scope");
     }
+
+    // With its panic, tasks that have not begun are cancelled.
+    let (pool, ran) = (Pool::new(1).unwrap(), AtomicUsize::new(0));
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        pool.scope(|scope| {
+            drop(scope.submit(|| until("the token", || token().is_cancelled())));
+            for _ in 0..5 {
+                drop(scope.submit(|| ran.fetch_add(1, Ordering::SeqCst)));
+            }
+            panic!("out of the scope");
+        })
+    }));
+    assert!(panic.is_err() && ran.into_inner() == 0);
 }
 
 #[test]
@@ -595,6 +610,31 @@ fn a_dropped_stream_begins_nothing_more() {
             assert!(begun.load(Ordering::SeqCst) <= dropped_at + pool.threads().unwrap());
         }
     }
+    // What is under way is told.
+    let pool = Pool::new(1).unwrap();
+    let (at, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (counted, told) = (Arc::clone(&at), Arc::clone(&ended));
+    let stream = pool.imap(0.., move |_: u32| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        until("the token", || token().is_cancelled());
+        told.store(true, Ordering::SeqCst);
+    });
+    until("the first item", || at.load(Ordering::SeqCst) == 1);
+    drop(stream);
+    until("its end", || ended.load(Ordering::SeqCst));
+
+    // After an error nothing more is begun, read or not.
+    let at = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&at);
+    let stream = pool.over(0..).grain(1).ahead(1000).imap(move |i: u32| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        assert!(i != 3, "three");
+    });
+    until("the error", || at.load(Ordering::SeqCst) == 4);
+    // The only worker comes to this when it has left the stream.
+    assert_eq!(pool.submit(|| 1).wait(), Ok(1));
+    thread::sleep(Duration::from_millis(2));
+    assert_eq!((at.load(Ordering::SeqCst), stream.count()), (4, 4));
 }
 
 #[test]

@@ -62,9 +62,9 @@ impl<I, B: Body<I>> Fold<I> for List<B> {
 }
 
 /// Items of one leaf of a tree. In a run of them `reduce` goes from left to right, as a plain loop does.
-const RUN: usize = 64;
+const RUN: usize = 256;
 
-/// One value: `reduce` over the items of each run `[64 k, 64 (k + 1))` from left to right, then over a binary tree on the runs. The runs
+/// One value: `reduce` over the items of each run `[256 k, 256 (k + 1))` from left to right, then over a binary tree on the runs. The runs
 /// `[k 2^l, (k + 1) 2^l)` are one node wherever all of them are there, so where a loop is cut changes nothing; what is left over
 /// at the right end is folded from right to left.
 pub(super) struct Tree<B, R> {

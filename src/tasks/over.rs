@@ -216,7 +216,7 @@ impl<'p, I: Iterator<Item: Send> + Send> Over<'p, I> {
         self.list("Pool::try_for_each", Fallible(body)).map(drop)
     }
 
-    /// `reduce` of all `map(x)`, `None` without items: over 64 items at a time from left to right, and over what that gives as a binary
+    /// `reduce` of all `map(x)`, `None` without items: over 256 items at a time from left to right, and over what that gives as a binary
     /// tree, whose shape depends on the number of items alone.
     ///
     /// # Numerics
