@@ -7,7 +7,7 @@ use super::chart::Log;
 use super::marks;
 use super::verdict::{self, Segment};
 use super::words::{Text, count, short, tick, time, times};
-use crate::bench::{Loop, Results};
+use crate::bench::{Loop, Results, Size};
 
 /// The edges between sizes, in elements: halfway between neighbours, as far again beyond the first and the last.
 pub(super) fn edges(of: &Loop) -> Vec<f64> {
@@ -55,12 +55,13 @@ pub(super) fn draw(out: &mut String, results: &Results) {
 fn strip(out: &mut String, of: &Loop, scale: &Log) {
     let edges = edges(of);
     let (Some(first), Some(last)) = (edges.first(), edges.last()) else { return };
-    for segment in verdict::segments(of) {
+    let segments = verdict::segments(of);
+    for segment in &segments {
         let (left, right) = (scale.at(segment.from.max(*first)), scale.at(segment.to.min(*last)));
         if right <= left {
             continue;
         }
-        let range = range(&segment, of);
+        let range = range(segment, of);
         let _ = write!(
             out,
             "<div class=\"segment {0}\" style=\"left:{left:.2}%;width:{1:.2}%\" title=\"{0} {range}\"><span class=label><i></i>\
@@ -70,7 +71,10 @@ fn strip(out: &mut String, of: &Loop, scale: &Log) {
             marks::icon(segment.backend),
         );
     }
-    for (size, edge) in of.sizes.iter().zip(edges.windows(2)).filter(|(size, _)| size.tie) {
+    // Another who is ahead there, by too little to change the colour, is too close to tell as well.
+    let other = |size: &Size| segments.iter().any(|s| s.holds(size) && size.winner != Some(s.backend));
+    let close = |size: &Size| size.tie || other(size);
+    for (size, edge) in of.sizes.iter().zip(edges.windows(2)).filter(|(size, _)| close(size)) {
         let (left, right) = (scale.at(edge[0]), scale.at(edge[1]));
         let _ = write!(
             out,

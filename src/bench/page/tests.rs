@@ -139,6 +139,15 @@ fn strips_end_with_who_is_fastest_there() {
     let strip = render(&results, None);
     assert_eq!(strip.matches("class=\"segment threads\"").count(), 1, "{strip}");
     assert!(!strip.contains("class=\"segment simd\"") && strip.matches("class=tie").count() == 3);
+    // The last one is another's, by too little for a crossover: pale too.
+    let last = &mut results.loops[0].sizes[3];
+    (last.winner, last.tie) = (Some(Simd), false);
+    results.loops[0].crossovers = vec![Crossover { from: Simd, to: Threads, n: 50.0 }];
+    let strip = render(&results, None);
+    assert!(
+        strip.contains("class=\"segment threads\"") && strip.matches("class=tie").count() == 4,
+        "{strip}"
+    );
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    fn holds(&self, size: &Size) -> bool {
+    pub(super) fn holds(&self, size: &Size) -> bool {
         (self.from..self.to).contains(&(size.n as f64))
     }
 
