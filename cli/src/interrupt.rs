@@ -1,4 +1,5 @@
-//! Ctrl-C: the first one stops what runs and leaves every file as it was; the second one ends the process at once.
+//! Ctrl-C: the first one stops what runs and leaves every file as it was; the second one ends the process at once. So do the other
+//! requests to end: SIGTERM, and SIGHUP of a terminal that is closed.
 
 use std::sync::OnceLock;
 

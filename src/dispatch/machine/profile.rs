@@ -48,8 +48,8 @@ impl Access {
         let default = || cache().map(|folder| folder.join("forall").join("profile.json"));
         let none = Self::Off("this system names no folder for caches; FORALL_PROFILE=PATH names a file");
         match setting.filter(|setting| !setting.is_empty()) {
-            Some(off) if off == "off" => Self::Off("FORALL_PROFILE=off"),
-            Some(read) if read == "readonly" => {
+            Some(off) if off.eq_ignore_ascii_case("off") => Self::Off("FORALL_PROFILE=off"),
+            Some(read) if read.eq_ignore_ascii_case("readonly") => {
                 default().map_or(none, |path| Self::ReadOnly(path, "FORALL_PROFILE=readonly"))
             }
             Some(path) if ci => Self::ReadOnly(path.into(), "CI is set"),
