@@ -1,5 +1,7 @@
 //! What a prediction rests on: the work of one call, and the facts about the machine as they were then.
 
+use std::borrow::Cow;
+
 use super::exclusion::Exclusion;
 use super::gpu::Known;
 use super::machine::{CpuFacts, Source};
@@ -7,6 +9,7 @@ use super::model::{self, Work};
 use super::plan::{Offer, Question};
 use super::planner::{Memory, Planner};
 use crate::backend::Policy;
+use crate::exec::threads::Threads;
 
 /// The ground of one decision: enough to make it again, for this size or another.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub(super) struct Basis {
     pub source: Source,
     /// Why the pool cannot be used, if it cannot.
     pub threads: Option<Exclusion>,
+    /// Whether there was no pool yet: the call was too short to start one.
+    pub before_pool: bool,
     /// Whether the pool has gone to sleep.
     pub idle: bool,
     pub gpu: Known,
@@ -57,12 +62,21 @@ impl Basis {
         Question { policy, n, counted: work.known, offers: [gpu, simd, threads], source }
     }
 
+    /// The same with the pool that longer calls have. One that cannot start is none.
+    fn with_pool(&self) -> Cow<'_, Self> {
+        let pool = self.before_pool.then(|| Threads::global().ok()).flatten();
+        let Some(pool) = pool else { return Cow::Borrowed(self) };
+        let threads = (pool.count() == 1).then_some(Exclusion::OneThread);
+        Cow::Owned(Self { cpu: CpuFacts::known(pool, 0.0).0, threads, ..self.clone() })
+    }
+
     /// Where calls of this loop run, from one element on: each size from which it is another backend, with that backend. What is
     /// excluded stays so; what the policy wants does not count.
     pub(super) fn crossovers(&self, planner: &Planner, memory: Option<&Memory>) -> Vec<super::Crossover> {
+        let basis = self.with_pool();
         let chosen = |n: usize| {
-            let mut question = Question { policy: Policy::Auto, ..self.question(n, memory) };
-            planner.plan_afresh(&mut question, memory, self.now).ok().map(|plan| plan.backend)
+            let mut question = Question { policy: Policy::Auto, ..basis.question(n, memory) };
+            planner.plan_afresh(&mut question, memory, basis.now).ok().map(|plan| plan.backend)
         };
         let mut found: Vec<super::Crossover> = Vec::new();
         let mut before = None;

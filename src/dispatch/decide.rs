@@ -16,7 +16,7 @@ use super::planner::{Memory, Planner, nanoseconds};
 use super::report::{Subject, memories};
 use crate::backend::{Backend, Policy};
 use crate::error::{Error, Result};
-use crate::exec::threads::Threads;
+use crate::exec::threads::{BREAK_EVEN, Threads};
 use crate::kernel::Kernel;
 use crate::launch::job::Job;
 use crate::part::Part;
@@ -93,12 +93,16 @@ impl Dispatcher {
     fn choose(&self, asked: &Asked<'_>, refuses: impl FnOnce() -> Option<String>) -> Result<Decision> {
         let policy = self.policy()?;
         let deterministic = self.deterministic || environment()?.deterministic;
-        let pool = Threads::global()?;
         let nested = Threads::inside();
-        let (cpu, source, spent) = if deterministic {
-            (CpuFacts::reference(), Source::Reference, 0.0)
-        } else {
-            facts(pool, asked, nested)
+        let short = match Threads::started()? {
+            None if !nested && !deterministic => short(asked),
+            _ => None,
+        };
+        let pool = if short.is_some() { None } else { Some(Threads::global()?) };
+        let (cpu, source, spent) = match (short, pool) {
+            (Some(assumed), _) => assumed,
+            (None, Some(pool)) if !deterministic => facts(pool, asked, nested),
+            (None, _) => (CpuFacts::reference(), Source::Reference, 0.0),
         };
         let gpu = match asked.not_on_gpu {
             Some(why) => gpu::Known::Excluded(why, None),
@@ -106,10 +110,10 @@ impl Dispatcher {
             None if deterministic => gpu::Known::Excluded(Exclusion::Deterministic, None),
             None => self.look(policy, spent),
         };
-        let threads = match (nested, pool.count()) {
-            (true, _) => Some(Exclusion::Nested),
-            (false, 1) if !deterministic => Some(Exclusion::OneThread),
-            (false, _) => None,
+        let threads = match pool {
+            _ if nested => Some(Exclusion::Nested),
+            Some(pool) if pool.count() == 1 && !deterministic => Some(Exclusion::OneThread),
+            _ => None,
         };
         let now = now();
         let basis = Basis {
@@ -120,6 +124,7 @@ impl Dispatcher {
             cpu,
             source,
             threads,
+            before_pool: pool.is_none(),
             idle: !deterministic && self.planner().pool_sleeps(now),
             gpu,
             now,
@@ -166,6 +171,17 @@ impl Dispatcher {
         }
         gpu::look(policy, spent)
     }
+}
+
+/// The same as [`facts`] for a call that is too short for a pool to take part and for anything to be looked up or measured: no pool
+/// is started for it.
+fn short(asked: &Asked<'_>) -> Option<(&'static CpuFacts, Source, f64)> {
+    let n = if asked.per_element { asked.n as f64 } else { 1.0 };
+    let cpu = CpuFacts::alone();
+    let this = model::simd(cpu, &asked.work, n).total();
+    let spent = SPENT_NS.load(Ordering::Relaxed) as f64 + this;
+    let short = asked.work.known && this < BREAK_EVEN.as_nanos() as f64 && !CpuFacts::is_worth_reading(spent);
+    short.then_some((cpu, Source::Assumed, spent))
 }
 
 /// The facts about the CPU, measured if this call is worth it, and what the loops so far were predicted to cost, with this one.

@@ -27,7 +27,7 @@ const MAX_TOKENS: usize = 1 << 18;
 
 /// What every caller's stack has left. The smallest that a system gives a thread by itself is 512 KiB (macOS), and half of what is
 /// asked for here is margin.
-const AT_HAND: usize = 512 << 10;
+const AT_HAND: usize = 1 << 20;
 
 /// Runs `work`, on such a thread if it needs one, and waits for it.
 ///

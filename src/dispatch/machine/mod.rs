@@ -263,7 +263,7 @@ impl CpuFacts {
     pub(crate) fn known(pool: &Threads, spent_ns: f64) -> (&'static Self, Source) {
         static ASSUMED: OnceLock<CpuFacts> = OnceLock::new();
         static QUICK: OnceLock<CpuFacts> = OnceLock::new();
-        if spent_ns >= READ_NS {
+        if Self::is_worth_reading(spent_ns) {
             Self::look(pool);
         }
         if let Some((cpu, source)) = BEST.get() {
@@ -287,6 +287,17 @@ impl CpuFacts {
             cpu
         });
         (quick, Source::Measured)
+    }
+
+    /// What is assumed of one thread, before there is a pool.
+    pub(crate) fn alone() -> &'static Self {
+        static ALONE: OnceLock<CpuFacts> = OnceLock::new();
+        ALONE.get_or_init(|| Self::assumed(1))
+    }
+
+    /// Whether loops that were predicted to take so many nanoseconds ask for more than assumptions.
+    pub(crate) fn is_worth_reading(spent_ns: f64) -> bool {
+        spent_ns >= READ_NS
     }
 
     /// Reads the profile, once.
