@@ -18,10 +18,10 @@ fn chain(seed: u64, length: u32) -> u64 {
     (0..length).fold(seed, |x, _| (x ^ (x >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9))
 }
 
-fn maps(title: &str, n: usize, pool: &Pool, body: impl Fn(u64) -> u64 + Send + Sync + Copy) {
+fn maps(title: &str, n: usize, pool: &Pool, body: impl Fn(u64) -> u64 + Send + Sync + Copy + 'static) {
     let n64 = black_box(n as u64);
     let expected: Vec<u64> = (0..n64).map(body).collect();
-    let expected = &expected;
+    let (expected, sum) = (&expected, expected.iter().copied().reduce(u64::wrapping_add));
     let mut table = Table::new(title, n, 8);
     table.row("plain loop", move || assert!(black_box((0..n64).map(body).collect::<Vec<u64>>()).len() == n));
     table.row("Pool::map", {
@@ -35,11 +35,14 @@ fn maps(title: &str, n: usize, pool: &Pool, body: impl Fn(u64) -> u64 + Send + S
     table.row("rayon par_iter", move || {
         assert!(black_box((0..n64).into_par_iter().map(body).collect::<Vec<u64>>()).len() == n);
     });
+    table.row("plain fold", move || assert_eq!((0..n64).map(body).reduce(u64::wrapping_add), sum));
     table.row("Pool::map_reduce", move || {
-        let sum = pool.map_reduce(0..n64, body, u64::wrapping_add).expect("no item fails");
-        assert_eq!(sum, expected.iter().copied().reduce(u64::wrapping_add));
+        assert_eq!(pool.map_reduce(0..n64, body, u64::wrapping_add).expect("no item fails"), sum);
     });
-    table.row("Pool::imap", move || assert_eq!(pool.imap(0..n64, |i| i ^ 1).count(), n));
+    table.row("Pool::imap", move || {
+        let results = pool.imap(0..n64, body).map(|result| result.expect("no item fails"));
+        assert_eq!(results.reduce(u64::wrapping_add), sum);
+    });
     table.print("rayon par_iter");
 }
 

@@ -558,3 +558,22 @@ fn a_quota_of_one_cpu_counts_one() {
     fs::remove_dir(&group).unwrap();
     assert!(child.unwrap().success());
 }
+
+#[test]
+fn a_stream_keeps_every_worker_at_work() {
+    let pool = Pool::new(2).unwrap();
+    for round in 0..6 {
+        let by: Arc<Mutex<Vec<_>>> = Arc::default();
+        let record = Arc::clone(&by);
+        let stream = pool.imap(0..1000, move |i| {
+            spin(micros(30));
+            record.lock().unwrap().push(std::thread::current().id());
+            i
+        });
+        assert_eq!(stream.map(Result::unwrap).sum::<u64>(), 999 * 1000 / 2);
+        let by = by.lock().unwrap();
+        let first = by.iter().filter(|id| **id == by[0]).count();
+        // A tenth each: others may want the CPUs too.
+        assert!((100..=900).contains(&first), "round {round}: {first} of 1000 on one worker");
+    }
+}

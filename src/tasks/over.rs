@@ -65,7 +65,8 @@ impl<'p, I: Iterator> Over<'p, I> {
         Self { grain: Some(items.clamp(1, 1 << 20)), ..self }
     }
 
-    /// A stream begins at most so many items, one at least, that have not been taken from it. Without it, four pieces for each thread.
+    /// A stream begins at most so many items, one at least, that have not been taken from it. Without it, four pieces for each thread,
+    /// and what a thread does in 5 ms, as the reader may have to wait that long for a CPU.
     pub fn ahead(self, items: usize) -> Self {
         Self { ahead: Some(items.max(1)), ..self }
     }

@@ -5,6 +5,7 @@
 //! its items: another that comes meanwhile ends too, and the one that has its items starts it anew. Between two pieces a puller lets
 //! other jobs of the pool run. A reader that is on a worker itself pulls instead of waiting.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +25,13 @@ use crate::exec::threads::{PIECE, Threads};
 
 /// Items of one piece at most: they wait for each other.
 const LONGEST: usize = 1024;
+
+/// Items that are done ahead of the reader for each thread at most, if nobody says how many.
+const FARTHEST: usize = 32 * LONGEST;
+
+/// So long can the pullers of a stream go on, by default, while its reader waits for a CPU: where all have work, that takes
+/// milliseconds.
+const REACH: Duration = Duration::from_millis(5);
 
 /// A piece is done in so many runs; between two of them it is seen whether to go on.
 const RUNS: usize = 16;
@@ -78,8 +86,8 @@ struct Common<T> {
     how: How,
     ahead: Ahead,
     threads: usize,
-    /// Items that fill a piece, as last measured.
-    fitting: AtomicUsize,
+    /// Items that one thread does in [`REACH`], as last measured.
+    reach: AtomicUsize,
 }
 
 /// What a piece gave: values, and then perhaps the reason why there are no more.
@@ -157,7 +165,7 @@ impl<T: Send + 'static> Stream<T> {
             how,
             ahead,
             threads,
-            fitting: AtomicUsize::new(1),
+            reach: AtomicUsize::new(1),
         };
         let source = Mutex::new(Source { items: Some(items), next: 0 });
         let state = Arc::new(State { common, source, body, care, pool: pool.clone() });
@@ -231,12 +239,17 @@ fn call<T: Send + 'static>(pool: &Pool, state: &Arc<dyn Pull<T>>) {
         window.pullers += 1;
         let stalls = window.stalls;
         drop(window);
-        let (pool, state) = (pool.clone(), Arc::clone(state));
-        threads.spawn(move || {
-            work(&pool, &state, stalls);
-            drop_quietly((state, pool));
-        });
+        start(threads, pool, state, stalls);
     }
+}
+
+/// Has a puller run on a worker.
+fn start<T: Send + 'static>(threads: &Threads, pool: &Pool, state: &Arc<dyn Pull<T>>, stalls: usize) {
+    let (pool, state) = (pool.clone(), Arc::clone(state));
+    threads.spawn(move || {
+        work(&pool, &state, stalls);
+        drop_quietly((state, pool));
+    });
 }
 
 impl<T> Stream<T> {
@@ -288,8 +301,21 @@ impl<T> fmt::Debug for Stream<T> {
     }
 }
 
+thread_local! {
+    /// The streams that this thread pulls, by the addresses of their states.
+    static PULLED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
 /// A puller, called after so many stalls.
 fn work<T: Send + 'static>(pool: &Pool, state: &Arc<dyn Pull<T>>, mut stalls: usize) {
+    let this = Arc::as_ptr(state).cast::<()>() as usize;
+    if PULLED.with_borrow(|pulled| pulled.contains(&this))
+        && let Ok(threads) = pool.workers()
+    {
+        // A puller that made way has met its neighbour: two on one thread are one. Another worker is to take it.
+        return start(threads, pool, state, stalls);
+    }
+    PULLED.with_borrow_mut(|pulled| pulled.push(this));
     let common = state.common();
     // A worker that only helps out while it waits leaves the stream to its reader.
     let left = Threads::helping();
@@ -307,6 +333,7 @@ fn work<T: Send + 'static>(pool: &Pool, state: &Arc<dyn Pull<T>>, mut stalls: us
             break;
         }
     }
+    PULLED.with_borrow_mut(Vec::pop);
     common.changed.notify_all();
 }
 
@@ -380,10 +407,10 @@ where
 impl<I: Iterator, B: Body<I::Item>> State<I, B> {
     /// Does items, until one fails or the stream is stopped.
     fn block(&self, first: usize, items: Vec<I::Item>) -> Block<B::Out> {
-        let Common { how, fitting, .. } = &self.common;
+        let how = &self.common.how;
         let _entered = current::enter(&how.token);
         let careful = Careful { body: &self.body, care: &self.care, token: &how.token };
-        let run = (fitting.load(Ordering::Relaxed) / RUNS).max(1);
+        let run = (self.common.fitting() / RUNS).max(1);
         let mut values = Vec::with_capacity(items.len());
         let mut items = items.into_iter();
         let mut error = self.pool.prepare().err();
@@ -405,7 +432,10 @@ impl<I: Iterator, B: Body<I::Item>> State<I, B> {
 impl<T> Common<T> {
     /// Items that may be begun.
     fn room(&self, window: &Window<T>) -> usize {
-        let most = self.ahead.items.unwrap_or_else(|| 4 * self.threads * self.length());
+        let most = self.ahead.items.unwrap_or_else(|| {
+            let reach = self.reach.load(Ordering::Relaxed);
+            self.threads * reach.max(4 * self.length())
+        });
         most.saturating_sub(window.begun)
     }
 
@@ -414,19 +444,24 @@ impl<T> Common<T> {
         match (self.how.grain, self.ahead.items) {
             // Kept as far as there is room for it at all.
             (Some(grain), _) => grain,
-            (None, Some(items)) => {
-                self.fitting.load(Ordering::Relaxed).min(items / (2 * self.threads)).max(1)
-            }
-            (None, None) => self.fitting.load(Ordering::Relaxed),
+            (None, Some(items)) => self.fitting().min(items / (2 * self.threads)).max(1),
+            (None, None) => self.fitting(),
         }
+    }
+
+    /// Items that fill a piece.
+    fn fitting(&self) -> usize {
+        let pieces = (REACH.as_nanos() / PIECE.as_nanos()) as usize;
+        (self.reach.load(Ordering::Relaxed) / pieces).clamp(1, LONGEST)
     }
 
     /// Chooses the length of later pieces, by what the items of one have cost.
     fn measure(&self, taken: Duration, items: usize) {
         if items > 0 {
-            let fitting = PIECE.as_secs_f64() * items as f64 / taken.as_secs_f64().max(1e-9);
-            let most = items.saturating_mul(4).min(LONGEST);
-            self.fitting.store((fitting as usize).clamp(1, most), Ordering::Relaxed);
+            let reach = REACH.as_secs_f64() * items as f64 / taken.as_secs_f64().max(1e-9);
+            let before = self.reach.load(Ordering::Relaxed);
+            let most = before.saturating_mul(4).min(FARTHEST);
+            self.reach.store((reach as usize).clamp(1, most), Ordering::Relaxed);
         }
     }
 
