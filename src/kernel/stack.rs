@@ -98,7 +98,7 @@ mod tests {
     fn what_nests_or_chains_needs_a_stack_of_its_own() {
         let flat = "fn f(x: f32) -> f32 { let y = (x + 1.0) * array(1.0, 2.0)[0]; return y; }\n";
         assert!(needs(flat) <= AT_HAND && needs(&flat.repeat(6)) <= AT_HAND);
-        for (what, times) in [("(", 80), ("[", 80), ("{", 80), ("-", 250), ("+x", 120), ("array<", 120)] {
+        for (what, times) in [("(", 120), ("[", 120), ("{", 120), ("-", 400), ("+x", 200), ("array<", 200)] {
             assert!(needs(&what.repeat(times)) > AT_HAND, "{what}");
         }
         // Closed by what closes nothing: `>` compares.
