@@ -125,7 +125,8 @@ impl<'a, 'scope> Scope<'a, 'scope> {
                 return;
             }
             if cancel {
-                tasks.iter().for_each(|task| task.cancel());
+                // The last first: whoever holds a worker ends only when none that waits for it can begin.
+                tasks.iter().rev().for_each(|task| task.cancel());
             }
             for task in tasks {
                 task.settle();
