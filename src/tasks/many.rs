@@ -105,7 +105,8 @@ pub fn first_error<'scope, T: Send>(
         match result {
             Ok(value) => values[number] = Some(value),
             Err(error) => {
-                completed.tasks.iter().flatten().for_each(|task| _ = task.cancel());
+                // The last first: whoever holds a worker ends only when none that waits for it can begin.
+                completed.tasks.iter().rev().flatten().for_each(|task| _ = task.cancel());
                 return Err(error);
             }
         }
