@@ -287,7 +287,9 @@ fn a_system_without_threads_is_an_error_at_the_call() {
         told(Pool::new(1000).unwrap().map(0..10, |i| i).unwrap_err());
         return;
     }
-    let mut child = child("a_system_without_threads_is_an_error_at_the_call", "ulimit -v 400000;");
-    let child = child.env("RAYON_NUM_THREADS", "1000").env_remove("FORALL_THREADS").output().unwrap();
+    // Stacks of 1 GiB where 4 GiB of addresses are: threads run out, what they need to run does not.
+    let mut child = child("a_system_without_threads_is_an_error_at_the_call", "ulimit -v 4000000;");
+    let child = child.env("RUST_MIN_STACK", (1 << 30).to_string()).env("RAYON_NUM_THREADS", "1000");
+    let child = child.env_remove("FORALL_THREADS").output().unwrap();
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
 }
