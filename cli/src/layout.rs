@@ -1,7 +1,8 @@
 //! WGSL types in memory against NumPy's arrays: one number after the other here, with WGSL's strides and padding there.
 //!
 //! A type of one kind of number is a plain array: `array<vec3<f32>>` of n elements has the shape (n, 3), and the fourth number
-//! of every row is not in the file. A type with a struct in it is a structured array, with the padding, byte for byte.
+//! of every row is not in the file. A type with a struct in it is a structured array, with the padding, byte for byte; but a struct
+//! of one member, as many programs have around an array, is that member.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -41,7 +42,8 @@ fn number(name: &str) -> Number {
     Number::named(name).unwrap_or(Number::U32)
 }
 
-/// The kind of number and the shape of a type of `n` elements that is made of one kind of number; `None` with a struct in it.
+/// The kind of number and the shape of a type of `n` elements that is made of one kind of number; `None` with a struct of several
+/// members in it.
 pub(crate) fn plain(layout: &Layout, n: usize) -> Option<(Number, Vec<usize>)> {
     match &layout.content {
         Content::Numbers { number: name, count } => {
@@ -52,6 +54,10 @@ pub(crate) fn plain(layout: &Layout, n: usize) -> Option<(Number, Vec<usize>)> {
             shape.insert(0, count.map_or(n, |count| count as usize));
             Some((number, shape))
         }
+        Content::Struct(members) => match &members[..] {
+            [member] => plain(&member.layout, n),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -63,6 +69,10 @@ fn packed(layout: &Layout) -> Option<Number> {
             Some(number(name)).filter(|number| number.size() * *count as usize == layout.size as usize)
         }
         Content::Array { element, stride, .. } if *stride == element.size => packed(element),
+        Content::Struct(members) => match &members[..] {
+            [member] if member.layout.size == layout.size => packed(&member.layout),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -229,7 +239,7 @@ pub(crate) fn from_records<'a>(
     let n = elements(layout, data.len());
     let (expected, shape) = field(layout, n);
     let words = |text: &str| text.replace(char::is_whitespace, "").replace('"', "'").replace(",]", "]");
-    if plain(layout, 1).is_some() || words(descr) != words(&expected) {
+    if words(descr) != words(&expected) {
         return Err(format!("holds records of {descr}, expected {expected} for {}", layout.ty));
     }
     let records = shape.iter().product::<usize>();
@@ -320,6 +330,7 @@ pub(crate) fn width(layout: &Layout) -> usize {
     match &layout.content {
         Content::Numbers { count, .. } => *count as usize,
         Content::Array { element, .. } => width(element),
+        Content::Struct(members) => members.first().map_or(1, |member| width(&member.layout)),
         _ => 1,
     }
 }

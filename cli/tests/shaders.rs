@@ -174,6 +174,49 @@ fn every_kind_of_type() {
     assert_eq!(names(&dir), ["m.npy", "p.npy", "s.npy", "t.npy", "t.wgsl"]);
 }
 
+/// As generated programs wrap every array, and old ones had to.
+#[test]
+fn a_struct_of_one_member_is_that_member() {
+    let dir = folder("wrapped");
+    let shader = "
+        struct Points { value: array<vec3f> }
+        struct Id { number: u32 }
+        struct Table { rows: array<array<f32, 3>, 2> }
+        @group(0) @binding(0) var<storage, read_write> points: Points;
+        @group(0) @binding(1) var<storage, read_write> ids: array<Id>;
+        @group(0) @binding(2) var<storage, read> table: Table;
+        @compute @workgroup_size(1)
+        fn main(@builtin(global_invocation_id) id: vec3u) {
+            points.value[id.x] += vec3f(table.rows[id.x][0], table.rows[id.x][1], table.rows[id.x][2]);
+            ids[id.x].number += 1u;
+        }";
+    fs::write(dir.join("w.wgsl"), shader).unwrap();
+    fs::write(dir.join("p.npy"), npy("<f4", "(2, 3)", &f32s(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]))).unwrap();
+    fs::write(dir.join("t.npy"), npy("<f4", "(2, 3)", &f32s(&[0.5; 6]))).unwrap();
+    let run = ["run", "w.wgsl", "--grid", "2", "--bind", "table=t.npy"];
+    let bind = ["--bind", "points=p.npy", "--bind", "ids=index:2"];
+    let save = ["--save", "points=q.npy", "--save", "ids=i.npy"];
+    let text = success(&dir, [&run[..], &bind, &save].concat());
+    assert!(text.contains("points: f32 (2, 3) in q.npy"), "{text}");
+    assert_eq!(read(dir.join("q.npy")).1, "(2, 3)");
+    assert_eq!(read_f32(dir.join("q.npy")), [1.5, 2.5, 3.5, 4.5, 5.5, 6.5]);
+    let (descr, shape, data) = read(dir.join("i.npy"));
+    assert_eq!((&*descr, &*shape), ("<u4", "(2,)"));
+    assert_eq!(data, [1_u32, 2].map(u32::to_le_bytes).concat());
+
+    // Records of such a struct, as `--save` wrote them before, are still read.
+    let header = "{'descr': [('number', '<u4')], 'fortran_order': False, 'shape': (2,), }";
+    let padded = format!("{header:<117}\n");
+    let mut records = b"\x93NUMPY\x01\x00".to_vec();
+    records.extend((padded.len() as u16).to_le_bytes());
+    records.extend(padded.as_bytes());
+    records.extend([7_u32, 8].map(u32::to_le_bytes).concat());
+    fs::write(dir.join("r.npy"), records).unwrap();
+    let again = ["--bind", "points=q.npy", "--bind", "ids=r.npy", "--save", "ids=i.npy"];
+    success(&dir, [&run[..], &again].concat());
+    assert_eq!(read(dir.join("i.npy")).2, [8_u32, 9].map(u32::to_le_bytes).concat());
+}
+
 #[test]
 fn textures_are_images() {
     let dir = folder("texture");
