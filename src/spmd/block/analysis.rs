@@ -141,6 +141,7 @@ impl Analysis {
             written_once: vec![true; program.buffers.len()],
         };
         analysis.stored.resize(program.buffers.len() + program.shared.len(), true);
+        analysis.stored.resize(analysis.stored.len() + program.tables.len(), false);
         analysis.written_once.resize(analysis.stored.len(), false);
         analysis.find_stores(&program.body, false);
         // A variable that is set to something not uniform is not, whatever its declaration says.
@@ -586,7 +587,8 @@ impl Lives<'_> {
                 Stmt::Let(value, _) if self.fusion.is_gone(*value) => {}
                 Stmt::Let(value, op) => {
                     let address = match *op {
-                        Op::Load { memory: Memory::Buffer(_) | Memory::Shared(_), index } => Some(index),
+                        Op::Load { memory: Memory::Local(_), .. } => None,
+                        Op::Load { index, .. } => Some(index),
                         _ => None,
                     };
                     let affine = matches!(self.analysis.kinds[value.index()], Kind::Affine { .. });
@@ -677,11 +679,12 @@ impl Lives<'_> {
     }
 }
 
-/// The place of a memory in the table of buffers; `None` for a per-invocation array.
+/// The place of a memory among the buffers, arrays of the workgroup and tables that an arena lists; `None` for a per-invocation array.
 pub(super) fn table_entry(program: &Program, memory: Memory) -> Option<usize> {
     match memory {
         Memory::Buffer(buffer) => Some(buffer.index()),
         Memory::Shared(shared) => Some(program.buffers.len() + shared.index()),
+        Memory::Table(table) => Some(program.buffers.len() + program.shared.len() + table.index()),
         Memory::Local(_) => None,
     }
 }

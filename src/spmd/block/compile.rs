@@ -1,5 +1,7 @@
 //! From a program to instructions: a tree of control flow whose leaves are runs of kernel calls.
 
+use std::sync::Arc;
+
 use super::analysis::{Analysis, Home, Kind, Life, blocks_of, escapes, is_bool, selects_bits, table_entry};
 use super::frame::{CHUNK_BYTES, Chunk, MAX_CHUNKS};
 use super::kernels::{Instr, Kernels, Size, Slot, Special};
@@ -57,6 +59,8 @@ pub(super) struct Compiled {
     pub stored: Vec<bool>,
     /// Words of the arrays of a workgroup.
     pub shared: Vec<u32>,
+    /// Arrays of constants.
+    pub tables: Vec<Arc<[u32]>>,
     pub order: Order,
     /// `@workgroup_size`.
     pub size: [u32; 3],
@@ -118,6 +122,7 @@ impl Compiled {
             jumps,
             stored: analysis.stored[..program.buffers.len()].to_vec(),
             shared: program.shared.iter().map(|array| array.words).collect(),
+            tables: program.tables.clone(),
             order: program.order,
             size: program.workgroup_size,
         }
@@ -541,7 +546,10 @@ impl Compiler<'_> {
                 Source::InRow(what) => self.special(Special::InRow(what), dst, &[], [0; 2], false),
                 source => unreachable!("{source:?} has no lanes"),
             },
-            Op::Load { memory: memory @ (Memory::Buffer(_) | Memory::Shared(_)), index } => {
+            Op::Load {
+                memory: memory @ (Memory::Buffer(_) | Memory::Shared(_) | Memory::Table(_)),
+                index,
+            } => {
                 let entry = self.entry(memory);
                 match self.analysis.kinds[index.index()] {
                     Kind::Affine { stride: 1, .. } => {
@@ -670,6 +678,7 @@ impl Compiler<'_> {
                     false,
                 );
             }
+            Memory::Table(table) => unreachable!("a store to {table}, which is constant"),
         }
     }
 

@@ -250,7 +250,9 @@ impl Plan<'_> {
             return;
         }
         match *op {
-            Op::Load { memory: Memory::Buffer(_) | Memory::Shared(_), index } => self.address(index, false),
+            Op::Load { memory: Memory::Buffer(_) | Memory::Shared(_) | Memory::Table(_), index } => {
+                self.address(index, false);
+            }
             _ => op.operands(|operand| self.needed[operand.index()] = true),
         }
     }

@@ -1,8 +1,8 @@
 //! Runs a compiled program: walks the control flow block after block, keeping count of which lanes are active.
 
 use std::cell::Cell;
-
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::Code;
 use super::compile::{Compiled, Node};
@@ -268,6 +268,9 @@ impl Arena {
             self.buffers.push(Words { words: base.wrapping_add(at).cast(), len: words as usize });
             at += words.div_ceil(LANES as u32) as usize;
         }
+        // Never written through: no store goes to a table.
+        let table = |table: &Arc<[u32]>| Words { words: table.as_ptr().cast_mut(), len: table.len() };
+        self.buffers.extend(compiled.tables.iter().map(table));
         self.lane_sets.resize(self.lane_sets.len().max(compiled.lane_sets as usize), [0; MAX_CHUNKS]);
     }
 }

@@ -6,8 +6,8 @@
 //!
 //! * **values**: immutable, assigned once by [`Stmt::Let`], visible in the rest of their block and in blocks nested there;
 //! * **variables**: mutable, one lane value per invocation;
-//! * **memory**: buffers shared by all invocations, arrays shared by a workgroup, and per-invocation arrays for what is
-//!   indexed dynamically;
+//! * **memory**: buffers shared by all invocations, arrays shared by a workgroup, per-invocation arrays for what is indexed
+//!   dynamically, and tables of constants;
 //! * **effects**: what involves other invocations, a barrier, an atomic or a subgroup operation;
 //! * **structured control flow**: `If`, `Loop`, `Scope`, and `Break`/`Continue`/`Return` out of them.
 //!
@@ -20,6 +20,8 @@ mod print;
 mod tests;
 mod types;
 mod verify;
+
+use std::sync::Arc;
 
 /// Lanes that move together: the width of the widest vector register, in 32-bit lanes.
 ///
@@ -52,6 +54,8 @@ ids! {
     Local,
     /// An array of the workgroup: index into [`Program::shared`].
     Shared,
+    /// An array of constants: index into [`Program::tables`].
+    Table,
     /// A loop or scope that `Break` and `Continue` name; unique in a program.
     Label,
 }
@@ -106,6 +110,8 @@ pub(crate) struct Program {
     pub buffers: Vec<BufferDecl>,
     /// Arrays that a workgroup shares; zero when the workgroup starts. None with [`Order::Rows`].
     pub shared: Vec<LocalDecl>,
+    /// Arrays of constants, which every invocation reads and none writes: their words, at least one each.
+    pub tables: Vec<Arc<[u32]>>,
     /// Per-invocation arrays; zero when the entry point starts.
     pub locals: Vec<LocalDecl>,
     /// Mutable variables; zero when the entry point starts.
@@ -263,6 +269,8 @@ pub(crate) enum Memory {
     Local(Local),
     /// An array of the workgroup.
     Shared(Shared),
+    /// An array of constants; nothing is stored to it.
+    Table(Table),
 }
 
 impl Memory {
@@ -271,6 +279,7 @@ impl Memory {
         match self {
             Self::Buffer(buffer) => program.buffers[buffer.index()].writable,
             Self::Local(_) | Self::Shared(_) => true,
+            Self::Table(_) => false,
         }
     }
 }

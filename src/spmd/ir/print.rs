@@ -3,8 +3,8 @@
 use std::fmt::{Display, Formatter, Result};
 
 use super::{
-    Block, Buffer, Builtin, Class, Effect, Label, Local, Memory, Op, Program, Role, Shared, Stmt, Ty, Value,
-    Var,
+    Block, Buffer, Builtin, Class, Effect, Label, Local, Memory, Op, Program, Role, Shared, Stmt, Table, Ty,
+    Value, Var,
 };
 
 macro_rules! prefixed {
@@ -17,7 +17,7 @@ macro_rules! prefixed {
     )*};
 }
 
-prefixed! { Value "%" Var "$" Buffer "b" Local "l" Shared "w" Label "@" }
+prefixed! { Value "%" Var "$" Buffer "b" Local "l" Shared "w" Table "t" Label "@" }
 
 impl Display for Ty {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -47,6 +47,7 @@ impl Display for Memory {
             Self::Buffer(buffer) => buffer.fmt(f),
             Self::Local(local) => local.fmt(f),
             Self::Shared(shared) => shared.fmt(f),
+            Self::Table(table) => table.fmt(f),
         }
     }
 }
@@ -186,7 +187,7 @@ impl Display for Show<'_> {
     }
 }
 
-/// `%` values, `$` variables, `b` buffers, `w` arrays of the workgroup, `l` arrays, `@` labels; behind a type `!` is uniform and `+n` linear.
+/// `%` values, `$` variables, `b` buffers, `w` arrays of the workgroup, `t` tables, `l` arrays, `@` labels; behind a type `!` is uniform and `+n` linear.
 impl Display for Program {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let [x, y, z] = self.workgroup_size;
@@ -201,6 +202,9 @@ impl Display for Program {
         }
         for (at, shared) in self.shared.iter().enumerate() {
             writeln!(f, "  w{at} {} [{}]", shared.name, shared.words)?;
+        }
+        for (at, words) in self.tables.iter().enumerate() {
+            writeln!(f, "  t{at} [{}]", words.len())?;
         }
         for (at, local) in self.locals.iter().enumerate() {
             writeln!(f, "  l{at} {} [{}]", local.name, local.words)?;

@@ -2,7 +2,7 @@
 
 use super::{
     Binary, Buffer, BufferDecl, Builtin, Class, Label, Local, LocalDecl, Memory, Op, Order, Program, Role,
-    Stmt, Ternary, Ty, Unary, Value, Var,
+    Stmt, Table, Ternary, Ty, Unary, Value, Var,
 };
 
 fn empty() -> Program {
@@ -14,6 +14,7 @@ fn empty() -> Program {
         buffers: vec![buffer("x", false), buffer("out", true)],
         order: Order::Rows,
         shared: Vec::new(),
+        tables: Vec::new(),
         locals: vec![LocalDecl { name: "array".into(), words: 4 }],
         vars: Vec::new(),
         values: Vec::new(),
@@ -196,6 +197,15 @@ fn memory_and_variables() {
     let (read, write, local) =
         (Memory::Buffer(Buffer(0)), Memory::Buffer(Buffer(1)), Memory::Local(Local(0)));
     rejects_after(vec![store(read, U, F)], "read-only");
+    rejects_after(vec![store(Memory::Table(Table(0)), U, U)], "t0 is not in the table of 0");
+    let mut program = with_constants();
+    program.tables.push([7].into());
+    program.body.push(store(Memory::Table(Table(0)), U, U));
+    rejects(&program, "t0 is read-only");
+    program.body.pop();
+    program.verify().unwrap();
+    program.tables.push([].into());
+    rejects(&program, "t1 has 0 words");
     rejects_after(vec![store(write, U, B)], "wrong type bool");
     rejects_after(vec![store(local, F, F)], "the index has the wrong type");
     rejects_after(vec![set(0, F)], "$0 is not in the table");

@@ -25,6 +25,9 @@ impl Program {
         if let Some(local) = self.locals.iter().chain(&self.shared).find(|local| local.words == 0) {
             return Err(format!("array {}: 0 words, expected at least 1", local.name));
         }
+        if let Some(at) = self.tables.iter().position(|words| words.is_empty()) {
+            return Err(format!("t{at} has 0 words, expected at least 1"));
+        }
         let mut check = Check {
             program: self,
             state: vec![State::Undefined; self.values.len()],
@@ -163,10 +166,8 @@ impl Check<'_> {
             }
             Stmt::Store { memory, index, value } => {
                 self.memory(*memory, *index)?;
-                if let Memory::Buffer(buffer) = memory
-                    && !self.program.buffers[buffer.index()].writable
-                {
-                    return Err(format!("{buffer} is read-only"));
+                if !memory.is_writable(self.program) {
+                    return Err(format!("{memory} is read-only"));
                 }
                 let ty = self.operand(*value)?;
                 expect("the value", ty != Ty::Bool, ty)
@@ -393,6 +394,7 @@ impl Check<'_> {
             Memory::Buffer(buffer) => (buffer.index(), self.program.buffers.len()),
             Memory::Local(local) => (local.index(), self.program.locals.len()),
             Memory::Shared(shared) => (shared.index(), self.program.shared.len()),
+            Memory::Table(table) => (table.index(), self.program.tables.len()),
         };
         if at < len { Ok(()) } else { Err(format!("{memory} is not in the table of {len}")) }
     }

@@ -3,17 +3,18 @@
 //! Nothing is folded here but index arithmetic, where a constant decides which code is made at all.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::super::ir::{
     Binary, Block, Buffer, Builtin, Effect, Local, LocalDecl, Memory, Op, Order, Program, SUBGROUP, Shared,
-    Stmt, Ternary, Ty, Unary, Value, Var,
+    Stmt, Table, Ternary, Ty, Unary, Value, Var,
 };
 
 /// The program so far, and the block that is being filled.
 pub(super) struct Builder {
     pub program: Program,
     pub block: Block,
-    /// Runs before everything else: constants, built-ins, tables.
+    /// Runs before everything else: constants, built-ins.
     pub prologue: Block,
     /// Whether floats are f16 now: what an operation gives is rounded to one.
     pub half: bool,
@@ -35,7 +36,7 @@ struct Known {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Constant,
-    /// From read-only buffers and constants only: the same for every invocation.
+    /// From read-only memory and constants only: the same for every invocation.
     Uniform,
     /// An invocation's number times a constant, plus something uniform.
     Affine,
@@ -51,6 +52,7 @@ impl Builder {
                 buffers: Vec::new(),
                 order: Order::Rows,
                 shared: Vec::new(),
+                tables: Vec::new(),
                 locals: Vec::new(),
                 vars: Vec::new(),
                 values: Vec::new(),
@@ -158,7 +160,7 @@ impl Builder {
     /// Any other operation, with its type.
     pub(super) fn push(&mut self, ty: Ty, op: Op) -> Value {
         let kind = match op {
-            Op::Load { memory: Memory::Buffer(buffer), index } if !self.is_writable(buffer) => {
+            Op::Load { memory, index } if !memory.is_writable(&self.program) => {
                 match self.known[index.index()].kind {
                     Kind::Constant | Kind::Uniform => Kind::Uniform,
                     _ => Kind::Other,
@@ -314,6 +316,13 @@ impl Builder {
         let shared = &mut self.program.shared;
         shared.push(LocalDecl { name: name.to_owned(), words });
         Shared(u32::try_from(shared.len() - 1).expect("bounded by the words of all"))
+    }
+
+    /// An array of constants.
+    pub(super) fn table(&mut self, words: Arc<[u32]>) -> Table {
+        let tables = &mut self.program.tables;
+        tables.push(words);
+        Table(u32::try_from(tables.len() - 1).expect("bounded by the work spent"))
     }
 
     pub(super) fn local(&mut self, name: &str, words: u32) -> Local {

@@ -43,12 +43,13 @@ impl<'m> Lowerer<'m> {
                 self.build.set(var, value);
             }
         }
-        if let Meaning::Value(values) = &meaning
+        frame.meanings[handle.index()] = Some(meaning.clone());
+        if let Meaning::Value(values) = meaning
             && self.usage.function(frame.usage).indexed_values.contains(&handle)
+            && self.constant_place(frame, handle)?.is_none()
         {
-            self.spill(frame, handle, &values.clone())?;
+            self.spill(frame, handle, &values)?;
         }
-        frame.meanings[handle.index()] = Some(meaning);
         Ok(())
     }
 

@@ -41,7 +41,9 @@ use std::rc::Rc;
 
 use naga::{AddressSpace, BuiltIn, Handle, ShaderStage, Span, StorageAccess, TypeInner};
 
-use super::ir::{Block, Buffer, BufferDecl, Builtin, Local, Memory, Program, Role, SUBGROUP, Ty, Value, Var};
+use super::ir::{
+    Block, Buffer, BufferDecl, Builtin, Local, Memory, Program, Role, SUBGROUP, Table, Ty, Value, Var,
+};
 use build::Builder;
 use layout::{Layout, Types};
 use place::{Place, Root};
@@ -233,8 +235,8 @@ struct Lowerer<'m> {
     /// What each used global variable is: a place or a texture.
     globals: Vec<Option<Meaning>>,
     constants: Vec<Option<Vals>>,
-    /// Constant arrays that are indexed dynamically: written once, before everything else.
-    tables: HashMap<Rc<[Value]>, Local>,
+    /// Constant arrays that are indexed dynamically.
+    tables: HashMap<Rc<[Value]>, Table>,
     free_locals: Vec<Local>,
     local_words: u32,
     work: usize,
@@ -352,10 +354,16 @@ impl<'m> Lowerer<'m> {
                 AddressSpace::Private => {
                     let usage = Rc::clone(&self.usage);
                     let span = self.module.global_variables.get_span(handle);
-                    let root =
-                        self.variable(global.ty, usage.private(handle), &name, span, &mut Vec::new())?;
-                    if let Some(init) = global.init {
-                        let values = self.global_expression(init)?;
+                    let parts = usage.private(handle);
+                    let init = global.init.map(|init| self.global_expression(init)).transpose()?;
+                    if let Some(init) = init.as_ref().filter(|_| !usage.writes_private(handle))
+                        && let Some(root) = self.constant_variable(parts, init)
+                    {
+                        self.globals[handle.index()] = Some(Meaning::Place(Place::new(root)));
+                        continue;
+                    }
+                    let root = self.variable(global.ty, parts, &name, span, &mut Vec::new())?;
+                    if let Some(values) = init {
                         let place = Place::new(root.clone());
                         self.store(&place, &self.module.types[global.ty].inner, &values, span)?;
                     }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use naga::{Expression, Handle, Span, Type, TypeInner};
 
-use super::super::ir::{Binary, Local, Memory, Op, Stmt, Ty, Unary, Value, Var};
+use super::super::ir::{Binary, Local, Memory, Op, Stmt, Table, Ty, Unary, Value, Var};
 use super::layout::{Elements, Layout, Slot};
 use super::usage::{CHOICE, Part};
 use super::{Frame, Lowerer, Meaning, Result, Unsupported, Vals};
@@ -75,11 +75,17 @@ impl<'m> Lowerer<'m> {
             let span = frame.function.local_variables.get_span(handle);
             let name = variable.name.as_deref().unwrap_or_default();
             let parts = usage.variable(handle);
+            let init = variable.init.map(|init| self.values(frame, init)).transpose()?;
+            if let Some(init) = init.as_ref().filter(|_| !usage.is_written(handle))
+                && let Some(root) = self.constant_variable(parts, init)
+            {
+                frame.variables[handle.index()] = Some(root);
+                continue;
+            }
             let root = self.variable(variable.ty, parts, name, span, &mut frame.owned_locals)?;
             let inner = &self.module.types[variable.ty].inner;
             frame.variables[handle.index()] = Some(root.clone());
-            if let Some(init) = variable.init {
-                let values = self.values(frame, init)?;
+            if let Some(values) = init {
                 self.store(&Place::new(root), inner, &values, span)?;
             } else if variable.name.is_some() {
                 // Without a name it is the result of `&&` or `||`, which naga sets on both ways.
@@ -511,42 +517,77 @@ impl<'m> Lowerer<'m> {
             }
             return Ok(chosen.into());
         }
-        let local = match frame.spilled.iter().find(|(h, _)| *h == base) {
-            Some(&(_, local)) => local,
-            None if self.is_constant(&values) => self.table(&values, span)?,
-            None => {
-                self.spill(frame, base, &values)?;
-                frame.spilled.pop().expect("spill has just added it").1
-            }
+        let spilled =
+            |local| Place::new(Root::Memory { memory: Memory::Local(local), layout: Layout::Packed });
+        let place = match frame.spilled.iter().find(|(h, _)| *h == base) {
+            Some(&(_, local)) => spilled(local),
+            None => match self.constant_place(frame, base)? {
+                Some(place) => place,
+                None => {
+                    self.spill(frame, base, &values)?;
+                    spilled(frame.spilled.pop().expect("spill has just added it").1)
+                }
+            },
         };
-        let place = Place::new(Root::Memory { memory: Memory::Local(local), layout: Layout::Packed });
         let place = self.element(&place, inner, index, span)?;
         self.load(&place, element, span)
     }
 
-    /// A constant array in memory, written once.
-    fn table(&mut self, values: &Vals, span: Span) -> Result<Local> {
+    /// An array of constants.
+    fn table(&mut self, values: &Vals) -> Table {
         let key: Rc<[Value]> = match values {
             Vals::One(value) => Rc::from([*value]),
             Vals::Many(values) => Rc::clone(values),
         };
-        if let Some(&local) = self.tables.get(&key) {
-            return Ok(local);
+        if let Some(&table) = self.tables.get(&key) {
+            return table;
         }
-        let words = u32::try_from(key.len()).expect("bounded by the work spent");
-        let local = self.fresh_local("table", words, span)?;
-        let outer = std::mem::take(&mut self.build.block);
-        for (word, &value) in (0..).zip(key.iter()) {
-            let index = self.build.u32(word);
-            // A bool becomes a word by its bits, which are known.
-            let bits = self.build.known_constant(value).unwrap_or_default();
-            let value = if self.build.ty(value) == Ty::Bool { self.build.u32(bits) } else { value };
-            self.store_word(Memory::Local(local), index, value);
-        }
-        let mut stores = std::mem::replace(&mut self.build.block, outer);
-        self.build.prologue.append(&mut stores);
-        self.tables.insert(key, local);
-        Ok(local)
+        // A bool becomes a word by its bits.
+        let bits = |&value: &Value| self.build.known_constant(value).unwrap_or_default();
+        let words = key.iter().map(bits).collect();
+        let table = self.build.table(words);
+        self.tables.insert(key, table);
+        table
+    }
+
+    /// Where a value is in a table of constants, if it is one, or a part of one: `T[i][j]`.
+    pub(super) fn constant_place(
+        &mut self,
+        frame: &mut Frame<'m>,
+        handle: Handle<Expression>,
+    ) -> Result<Option<Place>> {
+        let (base, step) = match frame.function.expressions[handle] {
+            // Its index may be out of reach where it is read.
+            _ if frame.carried.iter().any(|(carried, _)| *carried == handle) => return Ok(None),
+            Expression::Access { base, index } => (base, Err(index)),
+            Expression::AccessIndex { base, index } => (base, Ok(index)),
+            _ => {
+                let values = self.values(frame, handle)?;
+                return Ok(self.is_constant(&values).then(|| self.table_place(&values)));
+            }
+        };
+        let Some(place) = self.constant_place(frame, base)? else {
+            return Ok(None);
+        };
+        let (inner, span) = (self.inner(frame, base), frame.span(handle));
+        let place = match step {
+            Ok(index) => self.step(&place, inner, index, span)?,
+            Err(index) => {
+                let index = self.scalar(frame, index)?;
+                self.element(&place, inner, index, span)?
+            }
+        };
+        Ok(Some(place))
+    }
+
+    fn table_place(&mut self, values: &Vals) -> Place {
+        let memory = Memory::Table(self.table(values));
+        Place::new(Root::Memory { memory, layout: Layout::Packed })
+    }
+
+    /// A home for a variable that is never written, if it is indexed dynamically and `init` is constant.
+    pub(super) fn constant_variable(&mut self, parts: &[Part], init: &Vals) -> Option<Root> {
+        (!parts.is_empty() && self.is_constant(init)).then(|| self.table_place(init).root)
     }
 
     /// The place that a pointer expression means.

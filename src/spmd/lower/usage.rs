@@ -1,4 +1,5 @@
-//! Which parts of which variables are indexed with run-time numbers, across calls; the rest can live in lane variables.
+//! Which parts of which variables are indexed with run-time numbers, across calls; the rest can live in lane variables. And
+//! which variables are written at all.
 //!
 //! Found before anything is lowered, since an early constant access must go where a later dynamic one will look. One
 //! pass over every function, callees first (naga orders them so).
@@ -32,6 +33,8 @@ const WHOLE: Part = (0, u32::MAX);
 #[derive(Default)]
 pub(super) struct FunctionUsage {
     variables: HashMap<Handle<LocalVariable>, Parts>,
+    /// Variables that are stored to, or that a callee has a pointer to.
+    written: HashSet<Handle<LocalVariable>>,
     arguments: HashMap<u32, Parts>,
     /// By-value composites that are indexed dynamically.
     pub indexed_values: HashSet<Handle<Expression>>,
@@ -43,6 +46,7 @@ pub(super) struct FunctionUsage {
 pub(super) struct Usage {
     functions: Vec<FunctionUsage>,
     privates: HashMap<Handle<GlobalVariable>, Parts>,
+    written_privates: HashSet<Handle<GlobalVariable>>,
 }
 
 /// Where a pointer expression points.
@@ -68,7 +72,8 @@ impl Usage {
         entry: usize,
         types: &Types,
     ) -> Self {
-        let mut usage = Self { functions: Vec::new(), privates: HashMap::new() };
+        let mut usage =
+            Self { functions: Vec::new(), privates: HashMap::new(), written_privates: HashSet::new() };
         for (handle, function) in module.functions.iter() {
             usage.add(module, function, &info[handle], types);
         }
@@ -87,6 +92,11 @@ impl Usage {
 
     pub(super) fn private(&self, handle: Handle<GlobalVariable>) -> &[Part] {
         self.privates.get(&handle).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether any function of the module may write to a private variable.
+    pub(super) fn writes_private(&self, handle: Handle<GlobalVariable>) -> bool {
+        self.written_privates.contains(&handle)
     }
 
     fn add(
@@ -190,7 +200,17 @@ impl Usage {
         parts.push(part);
     }
 
-    /// Counts returns, and hands what callees do on to the variables they were given.
+    /// Notes that a variable may be written.
+    fn writes(&mut self, own: &mut FunctionUsage, reach: Reach) {
+        match reach.root {
+            Rooted::Variable(handle) => drop(own.written.insert(handle)),
+            Rooted::Private(handle) => drop(self.written_privates.insert(handle)),
+            // A callee's: whoever hands it over notes it.
+            Rooted::Argument(_) => {}
+        }
+    }
+
+    /// Counts returns, finds what is written, and hands what callees do on to the variables they were given.
     fn walk(&mut self, own: &mut FunctionUsage, block: &naga::Block, reaches: &[Option<Reach>]) {
         for statement in block {
             match statement {
@@ -209,9 +229,15 @@ impl Usage {
                     self.walk(own, continuing, reaches);
                 }
                 Statement::Return { .. } => own.returns += 1,
+                Statement::Store { pointer, .. } => {
+                    if let Some(reach) = reaches[pointer.index()] {
+                        self.writes(own, reach);
+                    }
+                }
                 Statement::Call { function, arguments, .. } => {
                     for (index, argument) in (0..).zip(arguments) {
                         let Some(reach) = reaches[argument.index()] else { continue };
+                        self.writes(own, reach);
                         let callee = &self.functions[function.index()];
                         let Some(parts) = callee.arguments.get(&index).filter(|_| !reach.settled) else {
                             continue;
@@ -229,6 +255,10 @@ impl Usage {
 }
 
 impl FunctionUsage {
+    pub(super) fn is_written(&self, handle: Handle<LocalVariable>) -> bool {
+        self.written.contains(&handle)
+    }
+
     pub(super) fn variable(&self, handle: Handle<LocalVariable>) -> &[Part] {
         self.variables.get(&handle).map_or(&[], Vec::as_slice)
     }

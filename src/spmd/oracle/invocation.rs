@@ -19,7 +19,7 @@ pub(super) struct Shared<'a, 'b> {
 }
 
 impl Shared<'_, '_> {
-    /// The words of a buffer or an array of the workgroup.
+    /// The words of what invocations share.
     pub(super) fn words(&self, memory: Memory) -> &[u32] {
         match memory {
             Memory::Buffer(buffer) => match &self.buffers[buffer.index()] {
@@ -27,6 +27,7 @@ impl Shared<'_, '_> {
                 BufferData::Write(words) => words,
             },
             Memory::Shared(array) => &self.arrays[array.index()],
+            Memory::Table(table) => &self.program.tables[table.index()],
             Memory::Local(local) => unreachable!("{local:?} belongs to one invocation"),
         }
     }
@@ -39,6 +40,7 @@ impl Shared<'_, '_> {
                 BufferData::Read(_) => panic!("store to the read-only buffer {buffer:?}"),
             },
             Memory::Shared(array) => &mut self.arrays[array.index()],
+            Memory::Table(table) => panic!("store to {table:?}, which is constant"),
             Memory::Local(local) => unreachable!("{local:?} belongs to one invocation"),
         }
     }

@@ -16,6 +16,7 @@ fn program() -> Program {
         buffers: vec![buffer],
         order: Order::Rows,
         shared: vec![],
+        tables: vec![],
         locals: vec![],
         vars: vec![],
         values: vec![],
@@ -126,6 +127,7 @@ impl Build {
             workgroup_size: size,
             order: Order::Workgroups,
             shared: vec![LocalDecl { name: "tile".into(), words }],
+            tables: vec![],
             ..program()
         };
         Self { program, blocks: vec![vec![]] }

@@ -246,11 +246,11 @@ impl Walk<'_> {
             Op::Get(var) => self.vars[var.index()]?,
             // Lanes load in step, so writable memory too has one content for all of them. An array of the invocation
             // has one for each.
-            Op::Load { memory: Memory::Buffer(_) | Memory::Shared(_), index } => chunkwise(ty, class(index)?),
             Op::Load { memory: Memory::Local(_), index } => {
                 class(index)?;
                 Class::Varying
             }
+            Op::Load { index, .. } => chunkwise(ty, class(index)?),
             Op::Unary(unary, a) => match (unary, class(a)?) {
                 (_, Class::Uniform) => Class::Uniform,
                 (Unary::NegI, Class::Linear { stride }) => linear(stride.wrapping_neg()),

@@ -76,7 +76,7 @@ impl Mark<'_> {
                     effect.operands(|value| self.need(value));
                     self.need_nest(nest);
                 }
-                Stmt::Store { memory: Memory::Buffer(_) | Memory::Shared(_), index, value } => {
+                Stmt::Store { index, value, .. } => {
                     self.need(*index);
                     self.need(*value);
                     self.need_nest(nest);

@@ -216,6 +216,7 @@ impl Run<'_, '_> {
                 BufferData::Read(_) => panic!("store to the read-only buffer {buffer}"),
             },
             Memory::Shared(array) => &mut self.arrays[array.index()],
+            Memory::Table(table) => panic!("store to {table}, which is constant"),
             Memory::Local(local) => &mut self.locals[local.index()][lane],
         }
     }
@@ -311,6 +312,7 @@ impl Run<'_, '_> {
                 let words = match memory {
                     Memory::Buffer(buffer) => self.buffers[buffer.index()].words(),
                     Memory::Shared(array) => &self.arrays[array.index()],
+                    Memory::Table(table) => &self.program.tables[table.index()],
                     Memory::Local(local) => &self.locals[local.index()][lane],
                 };
                 words.get(value(index) as usize).copied().unwrap_or(0)

@@ -4,7 +4,7 @@ mod effects;
 
 use crate::spmd::ir::{
     Binary, Block, Buffer, BufferDecl, Builtin, Label, Local, LocalDecl, Memory, Op, Order, Program, Role,
-    Stmt, Ternary, Ty, Unary, Value, Var,
+    Stmt, Table, Ternary, Ty, Unary, Value, Var,
 };
 
 use super::OUT;
@@ -35,6 +35,8 @@ pub(crate) struct Random<'a> {
 
 /// About how many statements a program has at most.
 const MOST: u32 = 300;
+/// Words of the one table: small numbers, and floats.
+const TABLE: [u32; 5] = [0x4049_0fdb, 0xc000_0000, 7, 0x3f80_0000, u32::MAX];
 const TYPES: [Ty; 4] = [Ty::F32, Ty::I32, Ty::U32, Ty::Bool];
 
 impl Random<'_> {
@@ -59,6 +61,7 @@ impl Random<'_> {
                 ],
                 order: Order::Rows,
                 shared: Vec::new(),
+                tables: vec![TABLE.into()],
                 locals: vec![local("floats"), local("integers")],
                 vars: Vec::new(),
                 values: Vec::new(),
@@ -448,7 +451,8 @@ impl<'a> Random<'a> {
     fn load(&mut self, block: &mut Block) {
         let float = self.chance(2);
         let ty = if float { Ty::F32 } else { Ty::U32 };
-        let (memory, index) = match self.byte() % 4 {
+        let (memory, index) = match self.byte() % 5 {
+            4 => (Memory::Table(Table(0)), self.any(block, Ty::U32)),
             0 => (Memory::Local(Local(u32::from(!float))), self.any(block, Ty::U32)),
             1 => {
                 let slot = self.byte() % (OUT / 2) + if float { 0 } else { OUT / 2 };

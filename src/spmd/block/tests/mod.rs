@@ -47,6 +47,7 @@ fn program(buffers: &[&str]) -> Program {
         buffers: buffers.iter().enumerate().map(decl).collect(),
         order: Order::Rows,
         shared: Vec::new(),
+        tables: Vec::new(),
         locals: vec![],
         vars: vec![],
         values: vec![],

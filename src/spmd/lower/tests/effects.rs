@@ -29,6 +29,7 @@ fn events(program: &Program) -> Vec<String> {
             Memory::Buffer(buffer) => &program.buffers[buffer.index()].name,
             Memory::Shared(shared) => &program.shared[shared.index()].name,
             Memory::Local(local) => &program.locals[local.index()].name,
+            Memory::Table(_) => "table",
         };
         for stmt in block {
             match stmt {

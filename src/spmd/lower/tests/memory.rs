@@ -1,7 +1,7 @@
 //! Variables, pointers, arrays and buffers.
 
 use super::{POISON, floats, lowered, map_i32, map_u32, run, run_buffers, words};
-use crate::spmd::ir::{Binary, Memory, Op, Stmt};
+use crate::spmd::ir::{Binary, Op, Stmt};
 
 fn bits(numbers: &[f32]) -> Vec<u32> {
     numbers.iter().map(|x| x.to_bits()).collect()
@@ -96,18 +96,132 @@ fn dynamic_index_by_value() {
 }
 
 #[test]
-fn a_constant_table_is_written_once() {
-    let source = "@group(0) @binding(0) var<storage, read_write> out: array<u32>;
-        const T = array<u32, 8>(1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u);
-        fn f(i: u32) -> u32 { return T[i & 7u] + array<u32, 8>(1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u)[i >> 29u]; }
-        @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
-            for (var k = 0u; k < 3u; k++) { out[gid.x] = f(k) + f(k + 1u); }
+fn constant_tables_are_shared_by_all_invocations() {
+    let source = |declarations: &str, body: &str| {
+        format!(
+            "@group(0) @binding(0) var<storage, read_write> out: array<u32>;
+             {declarations}
+             @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) gid: vec3<u32>) {{
+                 let i = gid.x; for (var k = 0u; k < 3u; k++) {{ {body} }}
+             }}"
+        )
+    };
+    let array = "array<u32, 8>(1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u)";
+    // By value twice, one table; a private variable and one of a function that nobody writes to.
+    for (declarations, body) in [
+        (
+            format!("const T = {array}; fn f(i: u32) -> u32 {{ return T[i & 7u] + {array}[i >> 29u]; }}"),
+            "out[i] += f(k);",
+        ),
+        (format!("var<private> T = {array};"), "out[i] += T[(i + k) & 7u] + T[0] + T[k];"),
+        (
+            format!("fn f(i: u32) -> u32 {{ var T = {array}; let p = &T; return (*p)[i]; }}"),
+            "out[i] += f(k);",
+        ),
+    ] {
+        let program = lowered(&source(&declarations, body)).unwrap();
+        assert_eq!((program.tables.len(), program.locals.len()), (1, 0), "{program}");
+        assert_eq!(*program.tables[0], [1, 2, 3, 4, 5, 6, 7, 8], "{program}");
+    }
+    // Written in one place, or by somebody who has a pointer: each invocation has its own.
+    for (declarations, body) in [
+        (format!("var<private> T = {array};"), "out[i] += T[k]; T[1] = 7u;"),
+        (
+            format!("var<private> T = {array}; fn put(k: u32) {{ T[k & 7u] += 1u; }}"),
+            "out[i] += T[k]; put(i);",
+        ),
+        (
+            format!("fn f(i: u32) -> u32 {{ var T = {array}; T[i] += i; return T[i + 1u]; }}"),
+            "out[i] += f(k);",
+        ),
+        (
+            format!(
+                "fn put(p: ptr<function, array<u32, 8>>, k: u32) {{ (*p)[k] = k; }}
+                     fn f(i: u32) -> u32 {{ var T = {array}; put(&T, i); return T[i + 1u]; }}"
+            ),
+            "out[i] += f(k);",
+        ),
+        ("fn f(i: u32) -> u32 { var T: array<u32, 8>; return T[i]; }".to_owned(), "out[i] += f(k);"),
+    ] {
+        let program = lowered(&source(&declarations, body)).unwrap();
+        assert_eq!((program.tables.len(), program.locals.len()), (0, 1), "{program}");
+    }
+}
+
+#[test]
+fn rows_of_a_constant_table_are_not_copied() {
+    let declarations =
+        "const M = array<array<u32, 5>, 3>(array(1u, 2u, 3u, 4u, 5u), array(6u, 7u, 8u, 9u, 10u),
+            array(11u, 12u, 13u, 14u, 15u));
+        struct S { rows: array<array<u32, 5>, 3>, k: u32 }
+        const SS = array<S, 2>(S(M, 7u), S(M, 9u));
+        fn f(i: u32) -> u32 {
+            var sum = 0u; var k = 0u;
+            loop {
+                let row = M[(i + k) % 3u]; let s = SS[i & 1u];
+                if k == 1u { continue; }
+                sum += s.rows[k % 3u][i % 5u] * 100u + s.k;
+                continuing { sum += row[k]; k++; break if k == 4u; }
+            }
+            return sum + M[i % 3u][(i + 1u) % 5u] * 10000u;
         }";
-    let program = lowered(source).unwrap();
-    assert_eq!(program.locals.len(), 1, "{program}");
-    let stores =
-        program.body.iter().filter(|s| matches!(s, Stmt::Store { memory: Memory::Local(_), .. })).count();
-    assert_eq!(stores, 8, "{program}");
+    let expected: Vec<u32> = (0..17_u32)
+        .map(|i| {
+            let m = |row: u32, column: u32| row * 5 + column + 1;
+            let one = |k: u32| if k == 1 { 0 } else { m(k % 3, i % 5) * 100 + 7 + 2 * (i & 1) };
+            let sum: u32 = (0..4).map(|k| one(k) + m((i + k) % 3, k)).sum();
+            sum + m(i % 3, (i + 1) % 5) * 10_000
+        })
+        .collect();
+    assert_eq!(map_u32(declarations, "f(i)", 17), expected);
+    let program = lowered(&format!(
+        "@group(0) @binding(0) var<storage, read_write> out: array<u32>;
+         {declarations}
+         @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) gid: vec3<u32>) {{
+             out[gid.x] = M[gid.x % 3u][gid.y % 5u] + SS[gid.x & 1u].rows[gid.y % 3u][gid.z % 5u];
+         }}"
+    ))
+    .unwrap();
+    assert_eq!((program.tables.len(), program.locals.len()), (2, 0), "{program}");
+}
+
+#[test]
+fn constant_variables_hold_what_is_written_in_them() {
+    let declarations = "struct Row { a: vec2<f32>, on: bool, k: array<i32, 5> }
+        var<private> ROWS: array<Row, 3> = array(Row(vec2(1.0, 2.0), true, array(1, 2, 3, 4, 5)),
+            Row(vec2(-1.0, 0.5), false, array(-6, 7, 8, 9, 10)), Row());
+        fn f(i: u32) -> i32 {
+            var own = array<vec3<i32>, 6>(vec3(1), vec3(2), vec3(3, 4, 5), vec3(6), vec3(7), vec3(8, 9, 10));
+            let row = ROWS[i % 3u];
+            return i32(ROWS[i % 3u].a.y * 10.0 + row.a.x) + select(0, 1000, ROWS[i % 3u].on) + row.k[i % 5u]
+                + ROWS[1].k[(i * 2u) % 5u] * 100000 + own[i % 6u].y + own[2][i % 3u];
+        }";
+    let k = [[1, 2, 3, 4, 5], [-6, 7, 8, 9, 10], [0; 5]];
+    let expected: Vec<i32> = (0..31_usize)
+        .map(|i| {
+            let (a, on) = [(20 + 1, 1000), (5 - 1, 0), (0, 0)][i % 3];
+            a + on
+                + k[i % 3][i % 5]
+                + k[1][i * 2 % 5] * 100_000
+                + [1, 2, 4, 6, 7, 9][i % 6]
+                + [3, 4, 5][i % 3]
+        })
+        .collect();
+    assert_eq!(map_i32(declarations, "f(i)", 31), expected);
+}
+
+#[test]
+fn past_the_end_of_a_table_is_nothing_or_its_last_element() {
+    let declarations = "const T = array<u32, 7>(1u, 2u, 3u, 4u, 5u, 6u, 7u);
+        var<private> M: array<array<u32, 3>, 2> = array(array(1u, 2u, 3u), array(4u, 5u, 6u));
+        fn f(i: u32) -> u32 { return T[i * 0x20000001u] * 10u + M[1][i]; }";
+    let expected: Vec<u32> = (0..12_u32)
+        .map(|i| {
+            let t = if i == 0 { 1 } else { 0 };
+            t * 10 + [4, 5, 6][i.min(2) as usize]
+        })
+        .collect();
+    assert_eq!(map_u32(declarations, "f(i)", 12), expected);
 }
 
 #[test]

@@ -14,6 +14,7 @@ fn program(workgroup_size: [u32; 3], order: Order) -> Program {
         order,
         buffers: vec![buffer],
         shared: vec![LocalDecl { name: "w".into(), words: 64 }],
+        tables: vec![],
         locals: vec![LocalDecl { name: "l".into(), words: 64 }],
         vars: Vec::new(),
         values: Vec::new(),

@@ -44,6 +44,7 @@ impl Table {
             buffers: vec![buffer("x", false), buffer("out", true)],
             order: Order::Rows,
             shared: Vec::new(),
+            tables: Vec::new(),
             locals: Vec::new(),
             vars: Vec::new(),
             values: Vec::new(),

@@ -86,6 +86,7 @@ impl Random<'_> {
             order: Order::Workgroups,
             // Sometimes without a word for the last invocation.
             shared: vec![array("exchange", (lanes - lanes / 7 % 2).max(1)), array("turns", TURNS)],
+            tables: vec![super::TABLE.into()],
             locals: vec![array("floats", 3), array("integers", 3)],
             vars: Vec::new(),
             values: Vec::new(),
