@@ -5,7 +5,7 @@
 //! vector, and words in one [`window`] by permutations, where the level has them. The rest goes lane by lane, with one comparison of
 //! all indices instead of one for each where that says enough.
 
-use fearless_simd::{Simd, prelude::*, u32x16};
+use fearless_simd::{Simd, mask32x16, prelude::*, u32x16};
 
 use super::memory::{Row, bits_at, for_lanes, lane_numbers};
 use super::{Body, Instr, Lane, U};
@@ -258,6 +258,15 @@ body!(LoadArray: |simd, context, instr, list| {
     let (index, varies) = instr.arg(context, 1);
     let dst = instr.dst(context);
     let (words, pitch) = (instr.imm[0], context.pitch as usize * CHUNK_BYTES);
+    let uniform = instr.scalar(context, 1);
+    if varies == 0 && uniform < words {
+        // A copy of one element of every lane's.
+        let element = array.add(uniform as usize * pitch);
+        for &at in list {
+            U::store(U::load(simd, element, usize::from(at)), dst, usize::from(at));
+        }
+        return;
+    }
     for &at in list {
         let at = usize::from(at);
         let index = U::load(simd, index, at & varies);
@@ -280,6 +289,21 @@ body!(StoreArray: |simd, context, instr, list| {
     let (index, index_varies) = instr.arg(context, 0);
     let (value, value_varies) = instr.arg(context, 1);
     let (words, pitch) = (instr.imm[0], context.pitch as usize * CHUNK_BYTES);
+    let uniform = instr.scalar(context, 0);
+    if index_varies == 0 && uniform < words {
+        let element = array.add(uniform as usize * pitch);
+        for &at in list {
+            let at = usize::from(at);
+            let (value, bits) = (U::load(simd, value, at & value_varies), bits_at(context, at));
+            let merged = if bits == u16::MAX {
+                value
+            } else {
+                mask32x16::from_bitmask(simd, u64::from(bits)).select(value, U::load(simd, element, at))
+            };
+            U::store(merged, element, at);
+        }
+        return;
+    }
     for &at in list {
         let at = usize::from(at);
         let index = U::load(simd, index, at & index_varies);

@@ -296,7 +296,7 @@ fn arrays() {
     }
 }
 
-/// Some lanes store to an array, at one element or several: the others keep theirs.
+/// Some lanes store to an array, at one element or several, known or not: the others keep theirs.
 #[test]
 fn masked_arrays() {
     let mut p = program(&["g", "Out"]);
@@ -309,11 +309,20 @@ fn masked_arrays() {
     let (three, zero) = (int(&mut p, &mut body, 3), int(&mut p, &mut body, 0));
     let low = binary(&mut p, &mut body, Ty::U32, Binary::AndI, i, three);
     let some = binary(&mut p, &mut body, Ty::Bool, Binary::EqI, low, zero);
+    let (one, four) = (int(&mut p, &mut body, 1), int(&mut p, &mut body, 4));
+    store(&mut body, array, one, three);
     let mut then = vec![];
     store(&mut then, array, index, i);
+    store(&mut then, array, one, i);
+    store(&mut then, array, four, i);
     body.push(Stmt::If { cond: some, then, otherwise: vec![] });
-    let x = load(&mut p, &mut body, Ty::U32, array, index);
-    store(&mut body, buffer(1), i, x);
+    let mut sum = zero;
+    for (at, weight) in [(index, one), (one, three), (four, four)] {
+        let x = load(&mut p, &mut body, Ty::U32, array, at);
+        let weighted = binary(&mut p, &mut body, Ty::U32, Binary::MulI, x, weight);
+        sum = binary(&mut p, &mut body, Ty::U32, Binary::AddI, sum, weighted);
+    }
+    store(&mut body, buffer(1), i, sum);
     p.body = body;
     for n in [16, 60] {
         for g in [|_| 3, |_| 4, |i| i % 5, |i: u32| if i == 21 { 1 } else { 2 }] {
