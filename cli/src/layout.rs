@@ -2,7 +2,8 @@
 //!
 //! A type of one kind of number is a plain array: `array<vec3<f32>>` of n elements has the shape (n, 3), and the fourth number
 //! of every row is not in the file. A type with a struct in it is a structured array, with the padding, byte for byte; but a struct
-//! of one member, as many programs have around an array, is that member.
+//! of one member, as many programs have around an array, is that member. A struct of one kind of number without gaps takes a plain
+//! array too.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -69,10 +70,15 @@ fn packed(layout: &Layout) -> Option<Number> {
             Some(number(name)).filter(|number| number.size() * *count as usize == layout.size as usize)
         }
         Content::Array { element, stride, .. } if *stride == element.size => packed(element),
-        Content::Struct(members) => match &members[..] {
-            [member] if member.layout.size == layout.size => packed(&member.layout),
-            _ => None,
-        },
+        Content::Struct(members) => {
+            let mut kinds = members.iter().map(|member| packed(&member.layout));
+            let first = kinds.next()??;
+            // No gap between the members, and none behind the last.
+            let end = |layout: &Layout| bytes(layout, 0).unwrap_or(0);
+            let ends = members.iter().map(|member| member.offset as usize + end(&member.layout));
+            let starts = members.iter().skip(1).map(|member| member.offset as usize);
+            (kinds.all(|kind| kind == Some(first)) && ends.eq(starts.chain([end(layout)]))).then_some(first)
+        }
         _ => None,
     }
 }
@@ -177,9 +183,11 @@ pub(crate) fn from_file<'a>(
 ) -> Result<(usize, Cow<'a, [u8]>), String> {
     let numbers = data.len() / found.size();
     let Some((number, _)) = plain(layout, 1) else {
-        return match (&file.dtype, found) {
-            // Whoever gives bytes knows what they are.
-            (_, Number::U8) => Ok((elements(layout, data.len()), data)),
+        return match found {
+            // Whoever gives bytes knows what they are; the library says whether they are all of it.
+            _ if found == Number::U8 || packed(layout) == Some(found) => {
+                Ok((elements(layout, data.len()), data))
+            }
             _ => Err(format!(
                 "holds {}, expected a structured array of dtype {}, or its bytes as numpy.uint8",
                 found.name(),

@@ -145,7 +145,8 @@ VALUES of --in
 
 VALUES of --bind
   FILE.npy                  the elements of an array, any axes; vectors take the last axis, as (n, 3) for array<vec3<f32>>. Structs of
-                            several members: a structured array with WGSL's padding, or the bytes as uint8. Textures: (height, width, channels)
+                            several members: a structured array with WGSL's padding, the bytes as uint8, or plain numbers, where they
+                            are of one kind and without padding. Textures: (height, width, channels)
   zeros:N  zeros:f32:N      N zeros; the type is checked where it is given. zeros alone for a type of fixed size
   zeros:X,Y                 a black texture of that width and height
   3  0.5,1,2                the numbers of a uniform, struct or array, in the order they have in memory

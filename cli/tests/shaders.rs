@@ -217,6 +217,39 @@ fn a_struct_of_one_member_is_that_member() {
     assert_eq!(read(dir.join("i.npy")).2, [8_u32, 9].map(u32::to_le_bytes).concat());
 }
 
+/// Several members take a plain array, if they are numbers of one kind without gaps.
+#[test]
+fn structs_of_one_kind_of_number() {
+    let dir = folder("one_kind");
+    let shader = "
+        struct Half { x: u32, y: u32 }
+        struct Pair { low: Half, high: array<u32, 2> }
+        struct Gap { x: u32, @align(16) y: u32 }
+        struct Mixed { x: u32, y: f32 }
+        @group(0) @binding(0) var<storage, read_write> pairs: array<Pair>;
+        @group(0) @binding(1) var<storage, read_write> gaps: array<Gap>;
+        @group(0) @binding(2) var<storage, read_write> mixed: array<Mixed>;
+        @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) id: vec3u) {
+            pairs[id.x].high[1] += pairs[id.x].low.y;
+            gaps[id.x].y += u32(mixed[id.x].y);
+        }";
+    fs::write(dir.join("p.npy"), npy("<u4", "(2, 4)", &u32s(&[1, 2, 3, 4, 5, 6, 7, 8]))).unwrap();
+    let others = ["pairs=p.npy", "gaps=zeros:2", "mixed=zeros:2"];
+    let bound = |bind: &'static str| {
+        let name = bind.split_once('=').unwrap().0;
+        let kept = others.into_iter().filter(move |other| !other.starts_with(name)).chain([bind]);
+        [vec!["run", shader, "--invocations", "2"], kept.flat_map(|bind| ["--bind", bind]).collect()].concat()
+    };
+    success(&dir, [&bound("pairs=p.npy")[..], &["--save", "pairs=s.npy"]].concat());
+    // What is saved is a structured array, and reads back.
+    let text = success(&dir, bound("pairs=s.npy"));
+    assert!(text.contains("pairs.high: u32 (4,)\n  3  8  7  20\n"), "{text}");
+    for bind in ["gaps=p.npy", "mixed=p.npy"] {
+        let error = failure(&dir, 1, bound(bind));
+        assert!(error.contains("holds u32, expected a structured array of dtype"), "{error}");
+    }
+}
+
 #[test]
 fn textures_are_images() {
     let dir = folder("texture");
