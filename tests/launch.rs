@@ -504,6 +504,54 @@ fn what_cannot_be_run_is_refused_with_its_place() {
     says(&error, &["main:2:", "^"]);
 }
 
+/// Naga names these by flags of its own, and types that have no name it does not place.
+#[test]
+fn what_needs_more_than_wgsl_is_named_with_its_place() {
+    for (declaration, body, words) in [
+        (
+            "var<storage, read_write> v: array<atomic<f32>>",
+            "atomicAdd(&v[0], 1.0);",
+            "main:1:23: an atomic of f32: not supported",
+        ),
+        (
+            "var<storage, read_write> v: array<atomic<u64>>",
+            "atomicMax(&v[0], 1lu);",
+            "main:1:23: an atomic of 64 bits: not supported",
+        ),
+        (
+            "var<storage, read_write> v: array<u64>",
+            "v[0] = 1lu;",
+            "main:1:23: Using `u64` values: not supported",
+        ),
+        (
+            "var v: texture_storage_2d<r32uint, atomic>",
+            "textureAtomicAdd(v, vec2u(), 1u);",
+            "atomic operations on a texture: not supported",
+        ),
+        (
+            "var v: texture_storage_2d<r16unorm, write>",
+            "textureStore(v, vec2u(), vec4f());",
+            "main:1:23: this texel format: not supported",
+        ),
+    ] {
+        let text = format!(
+            "@group(0) @binding(0) {declaration};\n@compute @workgroup_size(1) fn main() {{ {body} }}"
+        );
+        says(&Kernel::shader(&*text).expect_err(&text), &[words, "^", "= "]);
+    }
+    let text = "var<immediate> v: u32;\n@compute @workgroup_size(1) fn main() { _ = v; }";
+    says(
+        &Kernel::shader(text).expect_err(text),
+        &["main:1:1: var<immediate>: not supported", "bind it as var<uniform>"],
+    );
+    let text = "var<workgroup> v: array<u32, 4>;\nfn first(v: ptr<workgroup, array<u32, 4>>) -> u32 { return (*v)[0]; }
+        @compute @workgroup_size(1) fn main() { _ = first(&v); }";
+    says(
+        &Kernel::shader(text).expect_err(text),
+        &["main:2:", "takes pointers to variables of functions", "naga"],
+    );
+}
+
 #[test]
 fn unaligned_bytes_and_halves_of_words_come_back() {
     let kernel = with(

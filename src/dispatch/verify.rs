@@ -264,6 +264,12 @@ const ORDER_HINT: &str = "the result depends on the order in which invocations r
      and another one reads without a barrier between them, for indices out of an array's bounds, for what atomics return, and \
      for float sums by atomics";
 
+/// The same where every CPU gives what the reference gives.
+const GPU_HINT: &str = "only the GPU differs. Either the result depends on the order in which invocations run: look for data that \
+     one invocation writes and another one reads without a barrier between them, such as workgroup memory that the next round of \
+     a loop overwrites. Or whole numbers and texels are made of floats where WGSL leaves open what they become: of a NaN, or \
+     of one at the edge between two";
+
 fn words(bytes: &[u8]) -> Vec<u64> {
     let mut words = vec![0; bytes.len().div_ceil(8)];
     bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
@@ -328,7 +334,10 @@ impl Verify<'_> {
 
     fn result(self, hint: Option<&'static str>) -> Verification {
         let all = Verification { kernel: self.kernel.name().to_owned(), runs: self.done, hint: None };
-        let hint = hint.filter(|_| !all.agrees());
+        let right = |run: &&Checked| matches!(&run.outcome, Outcome::Compared(outputs) if outputs.iter().all(|o| o.differing == 0));
+        let on_cpus = all.runs.iter().filter(|run| run.backend != Backend::Gpu);
+        let only_the_gpu = on_cpus.clone().filter(right).count() == on_cpus.count();
+        let hint = hint.filter(|_| !all.agrees()).map(|hint| if only_the_gpu { GPU_HINT } else { hint });
         Verification { hint, ..all }
     }
 }
@@ -397,6 +406,27 @@ mod tests {
 
     fn on_cpu() -> Dispatcher {
         Dispatcher::new().with_policy(Policy::Only(Backend::Threads))
+    }
+
+    #[test]
+    fn what_only_the_gpu_has_otherwise_has_a_hint_of_its_own() {
+        let kernel = Kernel::map("fn f(x: f32) -> f32 { return x; }").expect("WGSL");
+        let dispatcher = on_cpu();
+        let hint = |cpu: &[u8], gpu: &[u8]| {
+            let runs = vec![(0, "u8", 1)];
+            let compared =
+                |got: &[u8]| Outcome::Compared(vec![compare("out", &runs, &[0], got, Allowed::Nothing)]);
+            let done = vec![
+                Checked { backend: Backend::Threads, level: None, outcome: compared(cpu) },
+                Checked { backend: Backend::Gpu, level: None, outcome: compared(gpu) },
+            ];
+            Verify { dispatcher: &dispatcher, kernel: &kernel, outputs: Vec::new(), done }
+                .result(Some(ORDER_HINT))
+                .hint
+        };
+        assert_eq!(hint(&[0], &[0]), None);
+        assert_eq!(hint(&[0], &[255]), Some(GPU_HINT));
+        assert_eq!(hint(&[255], &[255]), Some(ORDER_HINT));
     }
 
     #[test]

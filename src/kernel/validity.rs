@@ -42,13 +42,59 @@ pub(crate) fn explain(module: &Module, error: &WithSpan<ValidationError>) -> Exp
             let help = "WGSL computes in f32, i32, u32 and bool; a closure kernel may use f64, i64 and u64";
             (format!("{what}: not supported"), Some(help.to_owned()))
         }
-        message => (message, None),
+        message => match LACKING.iter().find(|(flag, ..)| message.contains(flag)) {
+            Some((_, what, help)) => (format!("{what}: not supported"), Some((*help).to_owned())),
+            None if message.contains("is a pointer of space") => (
+                "a function takes pointers to variables of functions, and to private ones".to_owned(),
+                Some(
+                    "naga, which wgpu uses too, passes no other: use the variable itself in the function"
+                        .to_owned(),
+                ),
+            ),
+            None => (message, None),
+        },
     };
-    Explanation {
-        message,
-        place: error.spans().filter_map(|(span, _)| span.to_range()).min_by_key(Range::len),
-        help,
+    let place = error.spans().filter_map(|(span, _)| span.to_range()).min_by_key(Range::len);
+    let place = place.or_else(|| match error.as_inner() {
+        ValidationError::Type { handle, .. } => holder(module, *handle),
+        _ => None,
+    });
+    Explanation { message, place, help }
+}
+
+/// What needs a feature of wgpu beyond WGSL: a part of naga's name of it, what it is, and what to do instead.
+const LACKING: [(&str, &str, &str); 7] = [
+    (
+        "FLOAT32_ATOMIC",
+        "an atomic of f32",
+        "add with bitcast and atomicCompareExchangeWeak on an atomic<u32>",
+    ),
+    ("INT64_ATOMIC", "an atomic of 64 bits", "WGSL has atomics of i32 and u32"),
+    ("TEXTURE_ATOMIC", "atomic operations on a texture", "use a storage buffer of atomic<u32>"),
+    ("16BIT_NORM_FORMATS", "this texel format", "use r32float or rgba16float"),
+    ("IMMEDIATES", "var<immediate>", "bind it as var<uniform>"),
+    ("RAY_QUERY", "a ray query", "read the triangles from a storage buffer"),
+    ("TEXTURE_EXTERNAL", "an external texture", "bind a texture_2d<f32>"),
+];
+
+/// The variable that a type is in: a type that has no name has no place either.
+fn holder(module: &Module, ty: Handle<naga::Type>) -> Option<Range<usize>> {
+    let mut holding = vec![ty];
+    // What a type is made of comes before it.
+    for (handle, outer) in module.types.iter() {
+        let holds = match &outer.inner {
+            naga::TypeInner::Array { base, .. } => holding.contains(base),
+            naga::TypeInner::Struct { members, .. } => {
+                members.iter().any(|member| holding.contains(&member.ty))
+            }
+            _ => false,
+        };
+        if holds {
+            holding.push(handle);
+        }
     }
+    let global = module.global_variables.iter().find(|(_, variable)| holding.contains(&variable.ty));
+    global.and_then(|(handle, _)| module.global_variables.get_span(handle).to_range())
 }
 
 fn in_function(module: &Module, function: &Function, error: &FunctionError) -> Option<Explanation> {
