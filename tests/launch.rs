@@ -572,6 +572,27 @@ fn unaligned_bytes_and_halves_of_words_come_back() {
 }
 
 #[test]
+fn a_texel_may_have_blue_first_or_two_halves() {
+    let kernel = shader(
+        "@group(0) @binding(0) var screen: texture_storage_2d<bgra8unorm, write>;
+         @group(0) @binding(1) var motion: texture_storage_2d<rg16float, read_write>;
+         @compute @workgroup_size(1)
+         fn shade(@builtin(global_invocation_id) id: vec3u) {
+             textureStore(screen, id.xy, vec4f(1, 0, 0.2, 1));
+             textureStore(motion, id.xy, textureLoad(motion, id.xy) * 2);
+         }",
+    );
+    for backend in CPU {
+        let (mut screen, mut motion) = ([[9_u8; 4]; 3], [[0x3c00_u16, 0xc000]; 3]);
+        let bindings = Bindings::new()
+            .bind("screen", Texture::new(&mut screen, [3, 1]))
+            .bind("motion", Texture::new(&mut motion, [3, 1]));
+        on(backend).launch(&kernel, Grid::threads([3, 1]), bindings).expect("launches");
+        assert_eq!((screen, motion), ([[51, 0, 255, 255]; 3], [[0x4000, 0xc400]; 3]), "{backend}");
+    }
+}
+
+#[test]
 fn textures_have_the_texels_of_their_format() {
     let kernel = shader(
         "@group(0) @binding(0) var source: texture_2d<f32>;

@@ -421,21 +421,22 @@ impl<'m> Reflect<'m> {
     }
 }
 
-/// The numbers of a texel in memory, for the formats that WGSL has without an extension.
+/// The numbers of a texel in memory, for the formats of whole words that are used most.
 fn texel(format: &str) -> Option<(&'static str, u8)> {
     let split = format.find(|c: char| c.is_ascii_digit())?;
     let channels = match &format[..split] {
         "r" => 1,
         "rg" => 2,
         "rgba" => 4,
+        "bgra" if format == "bgra8unorm" => 4,
         _ => return None,
     };
     let number = match (&format[split..], channels) {
         ("8unorm" | "8uint", 4) => "u8",
         ("8snorm" | "8sint", 4) => "i8",
-        ("16uint", 4) => "u16",
-        ("16sint", 4) => "i16",
-        ("16float", 4) => "f16",
+        ("16uint", 2 | 4) => "u16",
+        ("16sint", 2 | 4) => "i16",
+        ("16float", 2 | 4) => "f16",
         ("32uint", _) => "u32",
         ("32sint", _) => "i32",
         ("32float", _) => "f32",

@@ -167,6 +167,9 @@ pub(crate) enum TexelFormat {
     Rg32Float,
     Rg32Sint,
     Rg32Uint,
+    Rg16Float,
+    Rg16Sint,
+    Rg16Uint,
     Rgba32Float,
     Rgba32Sint,
     Rgba32Uint,
@@ -177,6 +180,7 @@ pub(crate) enum TexelFormat {
     Rgba8Snorm,
     Rgba8Sint,
     Rgba8Uint,
+    Bgra8Unorm,
 }
 
 impl TexelFormat {

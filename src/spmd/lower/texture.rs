@@ -181,11 +181,16 @@ impl<'m> Lowerer<'m> {
         let mut channels: Vec<Value> = match texture.format {
             F::Rgba8Unorm => self.unpack_normalised(words[0], 8, Ty::U32, 255.0).to_vec(),
             F::Rgba8Snorm => self.unpack_normalised(words[0], 8, Ty::I32, 127.0).to_vec(),
+            F::Bgra8Unorm => {
+                let mut channels = self.unpack_normalised(words[0], 8, Ty::U32, 255.0).to_vec();
+                channels.swap(0, 2);
+                channels
+            }
             F::Rgba8Sint | F::Rgba8Uint => self.unpack(words[0], 8, ty).to_vec(),
-            F::Rgba16Sint | F::Rgba16Uint => {
+            F::Rg16Sint | F::Rg16Uint | F::Rgba16Sint | F::Rgba16Uint => {
                 words.iter().flat_map(|&word| self.unpack(word, 16, ty).to_vec()).collect()
             }
-            F::Rgba16Float => {
+            F::Rg16Float | F::Rgba16Float => {
                 let halves = words.iter().flat_map(|&word| self.unpack(word, 16, Ty::U32).to_vec());
                 let halves: Vec<Value> = halves.collect();
                 halves.into_iter().map(|half| self.build.unary_to(Ty::F32, Unary::F16ToF32, half)).collect()
@@ -219,22 +224,26 @@ impl<'m> Lowerer<'m> {
         self.spend(16, frame.span(image))?;
         let texture = self.texture(frame, image)?;
         let texel = self.texel(frame, texture, coordinate, (layer, None))?;
-        let channels = self.values(frame, value)?;
+        let mut channels = self.values(frame, value)?.to_vec();
+        if texture.format == F::Bgra8Unorm {
+            channels.swap(0, 2);
+        }
+        let words = texture.format.words() as usize;
+        let pairs = channels.chunks(2).take(words);
         let outer = std::mem::take(&mut self.build.block);
         let words: Vec<Value> = match texture.format {
-            F::Rgba8Unorm => self.pack_normalised(&channels, 8, 0.0, 255.0).to_vec(),
+            F::Rgba8Unorm | F::Bgra8Unorm => self.pack_normalised(&channels, 8, 0.0, 255.0).to_vec(),
             F::Rgba8Snorm => self.pack_normalised(&channels, 8, -1.0, 127.0).to_vec(),
             F::Rgba8Sint => self.pack_clamped(&channels, 8, (-128, 127)).to_vec(),
             F::Rgba8Uint => self.pack_clamped(&channels, 8, (0, 255)).to_vec(),
-            F::Rgba16Sint => channels
-                .chunks(2)
-                .flat_map(|pair| self.pack_clamped(pair, 16, (-32768, 32767)).to_vec())
-                .collect(),
-            F::Rgba16Uint => {
-                channels.chunks(2).flat_map(|pair| self.pack_clamped(pair, 16, (0, 65535)).to_vec()).collect()
+            F::Rg16Sint | F::Rgba16Sint => {
+                pairs.flat_map(|pair| self.pack_clamped(pair, 16, (-32768, 32767)).to_vec()).collect()
             }
-            F::Rgba16Float => channels.chunks(2).flat_map(|pair| self.pack_halves(pair).to_vec()).collect(),
-            _ => channels[..texture.format.words() as usize].to_vec(),
+            F::Rg16Uint | F::Rgba16Uint => {
+                pairs.flat_map(|pair| self.pack_clamped(pair, 16, (0, 65535)).to_vec()).collect()
+            }
+            F::Rg16Float | F::Rgba16Float => pairs.flat_map(|pair| self.pack_halves(pair).to_vec()).collect(),
+            _ => channels[..words].to_vec(),
         };
         for (at, value) in (0..).zip(words) {
             let at = self.build.u32(at);
@@ -251,11 +260,10 @@ impl<'m> Lowerer<'m> {
 fn channel_type(format: TexelFormat) -> Ty {
     use TexelFormat as F;
     match format {
-        F::R32Sint | F::Rg32Sint | F::Rgba32Sint | F::Rgba16Sint | F::Rgba8Sint => Ty::I32,
-        F::R32Uint | F::Rg32Uint | F::Rgba32Uint | F::Rgba16Uint | F::Rgba8Uint => Ty::U32,
-        F::R32Float | F::Rg32Float | F::Rgba32Float | F::Rgba16Float | F::Rgba8Unorm | F::Rgba8Snorm => {
-            Ty::F32
-        }
+        F::R32Sint | F::Rg32Sint | F::Rg16Sint | F::Rgba32Sint | F::Rgba16Sint | F::Rgba8Sint => Ty::I32,
+        F::R32Uint | F::Rg32Uint | F::Rg16Uint | F::Rgba32Uint | F::Rgba16Uint | F::Rgba8Uint => Ty::U32,
+        F::R32Float | F::Rg32Float | F::Rgba32Float | F::Rg16Float | F::Rgba16Float => Ty::F32,
+        F::Rgba8Unorm | F::Rgba8Snorm | F::Bgra8Unorm => Ty::F32,
     }
 }
 
@@ -286,6 +294,9 @@ fn texel_format(format: StorageFormat) -> Option<TexelFormat> {
         S::Rg32Float => F::Rg32Float,
         S::Rg32Sint => F::Rg32Sint,
         S::Rg32Uint => F::Rg32Uint,
+        S::Rg16Float => F::Rg16Float,
+        S::Rg16Sint => F::Rg16Sint,
+        S::Rg16Uint => F::Rg16Uint,
         S::Rgba32Float => F::Rgba32Float,
         S::Rgba32Sint => F::Rgba32Sint,
         S::Rgba32Uint => F::Rgba32Uint,
@@ -296,6 +307,8 @@ fn texel_format(format: StorageFormat) -> Option<TexelFormat> {
         S::Rgba8Snorm => F::Rgba8Snorm,
         S::Rgba8Sint => F::Rgba8Sint,
         S::Rgba8Uint => F::Rgba8Uint,
+        S::Bgra8Unorm => F::Bgra8Unorm,
+        // Narrower than a word: two invocations would write one. Or packed as no others are.
         _ => return None,
     })
 }

@@ -38,8 +38,10 @@ fn every_format_of_floats() {
         ("rgba32float", 4, bits(&numbers), numbers),
         // -0.5 is 0xb800, 2.0 is 0x4000, 0.25 is 0x3400, 1.0 is 0x3c00.
         ("rgba16float", 2, vec![0x4000_b800, 0x3c00_3400], numbers),
+        ("rg16float", 1, vec![0x4000_b800], [-0.5, 2.0, 0.0, 1.0]),
         // 0.5 + 0.25 * 255 = 64.25.
         ("rgba8unorm", 1, vec![0xff40_ff00], [0.0, 1.0, 64.0 / 255.0, 1.0]),
+        ("bgra8unorm", 1, vec![0xff00_ff40], [0.0, 1.0, 64.0 / 255.0, 1.0]),
         // 0.5 - 0.5 * 127 = -63; 0.5 + 0.25 * 127 = 32.25.
         ("rgba8snorm", 1, vec![0x7f20_7fc1], [-63.0 / 127.0, 1.0, 32.0 / 127.0, 1.0]),
     ] {
@@ -55,6 +57,7 @@ fn every_format_of_integers() {
         ("r32sint", 1, signed([a, 0, 0, 0])[..1].to_vec(), signed([a, 0, 0, 1])),
         ("rg32sint", 2, signed([a, b, 0, 0])[..2].to_vec(), signed([a, b, 0, 1])),
         ("rgba32sint", 4, signed([a, b, 300, 7]), signed([a, b, 300, 7])),
+        ("rg16sint", 1, vec![0x8000_fffd], signed([a, -32768, 0, 1])),
         ("rgba16sint", 2, vec![0x8000_fffd, 0x0007_012c], signed([a, -32768, 300, 7])),
         ("rgba8sint", 1, vec![0x077f_80fd], signed([a, -128, 127, 7])),
     ] {
@@ -64,6 +67,7 @@ fn every_format_of_integers() {
         ("r32uint", 1, vec![3], vec![3, 0, 0, 1]),
         ("rg32uint", 2, vec![3, 70_000], vec![3, 70_000, 0, 1]),
         ("rgba32uint", 4, vec![3, 70_000, 300, 7], vec![3, 70_000, 300, 7]),
+        ("rg16uint", 1, vec![0xffff_0003], vec![3, 65535, 0, 1]),
         ("rgba16uint", 2, vec![0xffff_0003, 0x0007_012c], vec![3, 65535, 300, 7]),
         ("rgba8uint", 1, vec![0x07ff_ff03], vec![3, 255, 255, 7]),
     ] {
