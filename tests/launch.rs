@@ -539,11 +539,9 @@ fn what_needs_more_than_wgsl_is_named_with_its_place() {
         );
         says(&Kernel::shader(&*text).expect_err(&text), &[words, "^", "= "]);
     }
-    let text = "var<immediate> v: u32;\n@compute @workgroup_size(1) fn main() { _ = v; }";
-    says(
-        &Kernel::shader(text).expect_err(text),
-        &["main:1:1: var<immediate>: not supported", "bind it as var<uniform>"],
-    );
+    // A shader may have them.
+    let text = "var<immediate> v: u32; fn f(x: u32) -> u32 { return x + v; }";
+    says(&Kernel::map(text).expect_err(text), &["var<immediate>", "^"]);
     let text = "var<workgroup> v: array<u32, 4>;\nfn first(v: ptr<workgroup, array<u32, 4>>) -> u32 { return (*v)[0]; }
         @compute @workgroup_size(1) fn main() { _ = first(&v); }";
     says(
@@ -869,6 +867,49 @@ fn a_depth_texture_is_an_array_of_f32() {
         &refused(&kernel, (("depth", Texture::new(&four, [5, 3])),)),
         &["expected 5 × 3 × 1 texels of 4 bytes = 60 bytes for texture_depth_2d"],
     );
+}
+
+/// wgpu's data without a buffer: any layout that storage may have, and `push_constant`, as it was called.
+#[test]
+fn immediate_data_are_bound_by_name() {
+    for space in ["immediate", "push_constant", " immediate "] {
+        let kernel = shader(&format!(
+            "requires immediate_address_space;
+             struct Push {{ n: u32, by: array<f32, 3>, start: vec3f }}
+             var<{space}> push: Push;
+             @group(0) @binding(1) var<storage, read> x: array<f32>;
+             @group(0) @binding(0) var<storage, read_write> y: array<f32>;
+             var<private> at: u32;
+             @compute @workgroup_size(4)
+             fn main(@builtin(global_invocation_id) id: vec3u) {{
+                 at = id.x;
+                 if at < push.n {{ y[id.x] = push.start.z + push.by[id.x % 3] * x[id.x]; }}
+             }}"
+        ));
+        let names: Vec<_> = kernel.bindings().iter().map(|b| (b.name.as_str(), b.group, b.binding)).collect();
+        assert_eq!(names, [("y", 0, 0), ("x", 0, 1), ("push", 0, 2)]);
+        let push: [f32; 8] = [f32::from_bits(5), 1.0, 10.0, 100.0, 0.0, 0.0, 0.5, 0.0];
+        for backend in CPU {
+            let mut y = [-1.0_f32; 7];
+            let bindings = Bindings::new()
+                .bind("x", &[1.0_f32; 7])
+                .bind("y", &mut y)
+                .bind("push", bytemuck::bytes_of(&push));
+            on(backend).launch(&kernel, Grid::threads(7), bindings).expect("launches");
+            assert_eq!(y, [1.5, 10.5, 100.5, 1.5, 10.5, -1.0, -1.0], "{backend} {space}");
+        }
+    }
+    // The places of what is wrong stay.
+    let error =
+        Kernel::shader("var<push_constant> a: u32; @compute @workgroup_size(1) fn main() { let x = a + ; }")
+            .expect_err("does not parse");
+    says(&error, &["1:80", "var<push_constant> a"]);
+    // One that nobody may have.
+    let error = Kernel::shader(
+        "var<immediate> a: atomic<u32>; @compute @workgroup_size(1) fn main() { atomicAdd(&a, 1u); }",
+    )
+    .expect_err("immediate data are read-only");
+    says(&error, &["a"]);
 }
 
 /// Browsers want the lines in front; naga knows some of them, needs none, and refuses others.

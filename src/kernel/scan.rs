@@ -196,6 +196,17 @@ pub(crate) fn without_directives(source: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// Every `var<immediate>`, and `var<push_constant>`, as wgpu called it up to version 27: from `var` to the `>`.
+pub(crate) fn immediates(source: &str) -> Vec<Place> {
+    let tokens = tokens(source);
+    let is_one = |four: &[Token]| {
+        let [var, open, space, close] = [0, 1, 2, 3].map(|at| four[at].text(source));
+        var == "var" && open == "<" && matches!(space, "immediate" | "push_constant") && close == ">"
+    };
+    let found = tokens.windows(4).filter(|four| is_one(four));
+    found.map(|four| four[0].place.start..four[3].place.end).collect()
+}
+
 /// The function whose name is token `name`, and the token to go on with (its `{`).
 fn function(source: &str, tokens: &[Token], name: usize) -> (Function, usize) {
     let text = |i: usize| tokens[i].text(source);
@@ -281,6 +292,15 @@ mod tests {
     }
 
     #[test]
+    fn finds_immediate_data() {
+        let source = "// var<immediate> no: u32;
+            @id(1) override immediate: u32 = 1u; var < immediate > a: f32; var<private> push_constant: u32;
+            fn f() { var immediate = 1; } var</* here */push_constant>b: f32; var<immediate";
+        let found: Vec<&str> = immediates(source).into_iter().map(|place| &source[place]).collect();
+        assert_eq!(found, ["var < immediate >", "var</* here */push_constant>"]);
+    }
+
+    #[test]
     fn survives_text_that_is_no_wgsl() {
         for source in [
             "",
@@ -301,6 +321,7 @@ mod tests {
         ] {
             declarations(source);
             without_directives(source);
+            immediates(source);
             for end in (0..source.len()).filter(|&end| source.is_char_boundary(end)) {
                 declarations(&source[..end]);
             }

@@ -72,7 +72,7 @@ const LACKING: [(&str, &str, &str); 7] = [
     ("INT64_ATOMIC", "an atomic of 64 bits", "WGSL has atomics of i32 and u32"),
     ("TEXTURE_ATOMIC", "atomic operations on a texture", "use a storage buffer of atomic<u32>"),
     ("16BIT_NORM_FORMATS", "this texel format", "use r32float or rgba16float"),
-    ("IMMEDIATES", "var<immediate>", "bind it as var<uniform>"),
+    ("IMMEDIATES", "var<immediate>", "make it a parameter of the function"),
     ("RAY_QUERY", "a ray query", "read the triangles from a storage buffer"),
     ("TEXTURE_EXTERNAL", "an external texture", "bind a texture_2d<f32>"),
 ];

@@ -21,7 +21,7 @@ pub struct Binding {
     pub name: String,
     /// `@group`.
     pub group: u32,
-    /// `@binding`.
+    /// `@binding`. Immediate data, which have none, get a free one of group 0: bind them by name.
     pub binding: u32,
     /// What it takes.
     pub kind: BindingKind,

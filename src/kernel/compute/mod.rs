@@ -17,7 +17,10 @@ use naga::back::PipelineConstants;
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
 use naga::proc::IndexableLength;
 use naga::valid::Capabilities;
-use naga::{ArraySize, Module, Scalar, ScalarKind, ShaderStage, TypeInner};
+use naga::{
+    AddressSpace, ArraySize, Module, ResourceBinding, Scalar, ScalarKind, ShaderStage, StorageAccess,
+    TypeInner,
+};
 
 pub use fields::Fields;
 pub(crate) use layout::number_bytes;
@@ -54,7 +57,7 @@ impl Kernel {
     /// runs it, on every backend.
     ///
     /// The text has one compute entry point, which names the kernel, and its `override` constants have defaults. Otherwise
-    /// [`ShaderOptions`] says which one and gives values.
+    /// [`ShaderOptions`] says which one and gives values. Immediate data, `var<immediate> name`, are bound by their name.
     ///
     /// # Backends
     /// Any. On the CPU a workgroup runs on the lanes of one thread, workgroups start in the order of their index (x fastest),
@@ -121,7 +124,8 @@ fn guess(text: &str) -> Option<&str> {
 pub(crate) struct Compute {
     /// The entry point's name, which is the kernel's.
     pub entry: String,
-    /// The whole WGSL text, as a GPU takes it: without `enable subgroups;` and the like, which naga knows no better there.
+    /// The whole WGSL text, as a GPU takes it: without `enable subgroups;` and the like, which naga knows no better there, and with
+    /// a buffer for immediate data.
     #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "only a GPU takes the text as such"))]
     pub text: Arc<str>,
     /// The constants that were given: by `@id` where they have one, else by name.
@@ -305,7 +309,11 @@ fn read(source: Source, options: &ShaderOptions) -> Result<Compute> {
         Cow::Borrowed(_) => Arc::clone(&source.text),
         Cow::Owned(text) => text.into(),
     };
-    let module = wgsl::parse(&source, &text)?;
+    let immediates = scan::immediates(&text);
+    let (module, text) = match &immediates[..] {
+        [] => (wgsl::parse(&source, &text)?, text),
+        places => bind_immediates(&source, &text, places)?,
+    };
     let mut reader = Reader { declarations: scan::declarations(&source.text), source };
     let entry = reader.entry_point(&module, options.entry.as_deref())?;
     reader.source.name.clone_from(&entry);
@@ -368,6 +376,35 @@ fn read(source: Source, options: &ShaderOptions) -> Result<Compute> {
         return Err(reader.source.unsupported_in("a compute shader", place, &construct, help));
     }
     Ok(compute)
+}
+
+/// Immediate data become a read-only buffer with a binding that is free: an address space of their own is a feature that few GPUs
+/// are opened with, and a launch binds all data alike. All have the one binding, as an entry point uses one of them at most.
+fn bind_immediates(source: &Source, text: &str, places: &[Range<usize>]) -> Result<(Module, Arc<str>)> {
+    // As many bytes as it was, so that every place stays: only `push_constant` must change for naga.
+    let mut named = text.to_owned();
+    for place in places {
+        let word = text[place.clone()].replace("push_constant", "immediate    ");
+        named.replace_range(place.clone(), &word);
+    }
+    let mut module = wgsl::parse(source, &named)?;
+    let taken = |n: u32| {
+        let at = ResourceBinding { group: 0, binding: n };
+        module.global_variables.iter().any(|(_, variable)| variable.binding == Some(at))
+    };
+    let binding = (0..).find(|&n| !taken(n)).unwrap_or_default();
+    for (_, variable) in module.global_variables.iter_mut() {
+        if variable.space == AddressSpace::Immediate {
+            variable.space = AddressSpace::Storage { access: StorageAccess::LOAD };
+            variable.binding = Some(ResourceBinding { group: 0, binding });
+        }
+    }
+    let buffer = format!("@group(0) @binding({binding}) var<storage, read>");
+    let mut bound = text.to_owned();
+    for place in places.iter().rev() {
+        bound.replace_range(place.clone(), &buffer);
+    }
+    Ok((module, bound.into()))
 }
 
 struct Reader {

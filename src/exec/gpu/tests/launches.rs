@@ -121,6 +121,26 @@ fn grids_in_three_dimensions_and_constants() {
 }
 
 #[test]
+fn immediate_data_take_no_feature() {
+    let Some(gpu) = shared() else { return };
+    for space in ["immediate", "push_constant"] {
+        let kernel = shader(&format!(
+            "@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+             struct Push {{ by: array<f32, 3>, n: u32 }}
+             var < {space} > push: Push;
+             @compute @workgroup_size(4) fn scale(@builtin(global_invocation_id) id: vec3u) {{
+                 if (id.x < push.n) {{ x[id.x] *= push.by[id.x % 3]; }}
+             }}"
+        ));
+        let push = [2.0, 3.0, 4.0, f32::from_bits(5)];
+        let mut x = [1.0_f32; 6];
+        let bindings = Bindings::new().bind("x", &mut x).bind("push", bytemuck::bytes_of(&push));
+        on_gpu(gpu, &kernel, Grid::threads(6), bindings).expect("runs");
+        assert_eq!(x, [2.0, 3.0, 4.0, 2.0, 3.0, 1.0], "{space}");
+    }
+}
+
+#[test]
 fn workgroup_memory_is_zero_and_barriers_order_it() {
     let Some(gpu) = shared() else { return };
     let kernel = shader(
