@@ -72,6 +72,9 @@ impl TextureType {
         if !(features.allowed_usages.contains(self.usage()) && features.flags.contains(flag)) {
             return Some(format!("textures of this format cannot be {verb}"));
         }
+        if self.format == TextureFormat::Bgra8Unorm && self.access != Some(StorageTextureAccess::WriteOnly) {
+            return Some("textures of this format can only be written".to_owned());
+        }
         let limits = &device.limits;
         let most = match self.view {
             TextureViewDimension::D1 => [limits.max_texture_dimension_1d, 1, 1],

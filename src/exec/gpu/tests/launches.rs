@@ -240,7 +240,7 @@ fn much_data_goes_in_pieces_and_comes_back_whole() {
 #[test]
 fn storage_textures_of_every_format_and_shape() {
     let Some(gpu) = shared() else { return };
-    let formats: [(&str, &str, usize); 16] = [
+    let formats: [(&str, &str, usize); 19] = [
         ("rgba8unorm", "f32", 4),
         ("rgba8snorm", "f32", 4),
         ("rgba8uint", "u32", 4),
@@ -248,6 +248,9 @@ fn storage_textures_of_every_format_and_shape() {
         ("rgba16uint", "u32", 8),
         ("rgba16sint", "i32", 8),
         ("rgba16float", "f32", 8),
+        ("rg16uint", "u32", 4),
+        ("rg16sint", "i32", 4),
+        ("rg16float", "f32", 4),
         ("r32uint", "u32", 4),
         ("r32sint", "i32", 4),
         ("r32float", "f32", 4),
