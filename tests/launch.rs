@@ -537,7 +537,7 @@ fn what_needs_more_than_wgsl_is_named_with_its_place() {
         let text = format!(
             "@group(0) @binding(0) {declaration};\n@compute @workgroup_size(1) fn main() {{ {body} }}"
         );
-        says(&Kernel::shader(&*text).expect_err(&text), &[words, "^", "= "]);
+        says(&Kernel::shader(&text).expect_err(&text), &[words, "^", "= "]);
     }
     // A shader may have them.
     let text = "var<immediate> v: u32; fn f(x: u32) -> u32 { return x + v; }";
